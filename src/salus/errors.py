@@ -1,0 +1,145 @@
+"""One exception family, and one registry of the reason codes that cross a process boundary.
+
+Every error that Salus raises on purpose derives from :class:`SalusError`. An error says what was wrong, where, and
+what to do; it never holds a secret. A refusal that another party must be able to act on carries a *reason code*
+from :data:`REASONS`; the same table makes the page ``docs/reference/reasons.md``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+REASONS: Final[dict[str, str]] = {
+    # encodings
+    "bad-encoding": "The bytes are not the canonical encoding of such a message; encode it again with a current version.",
+    "bad-point": "A point is not canonical, not in the group, or the identity.",
+    "bad-scalar": "A scalar is not canonical.",
+    "too-large": "The message or one of its fields is over its bound.",
+    "inactive-version": "The transaction kind or version is not active at this height; upgrade, or wait for the activation.",
+    "unknown-kind": "There is no transaction kind of that name at this height.",
+    # membership
+    "unknown-party": "No live registration under that name and role.",
+    "already-registered": "A live key is registered under that name already; revoke it first.",
+    "bad-possession": "The proof of possession of a secret key does not verify.",
+    "bad-signature": "A signature does not verify under the named key.",
+    "revoked": "The sender's credential or key is revoked.",
+    "not-authorised": "The signer may not do this.",
+    "bad-code": "The enrolment code is unknown, used or expired; ask the centre for a new one.",
+    "quota": "No more credentials are issued for this quarter.",
+    # envelopes
+    "bad-seal": "The sealed sender does not open: wrong epoch key, or altered on the way.",
+    "bad-commitment": "The commitment to the sender does not match the sealed identity.",
+    "bad-nullifier": "The nullifier is not the one of this credential.",
+    "bad-proof": "The sender's signature of knowledge does not verify.",
+    "used-credential": "This credential has been used already; take the next one.",
+    "used-key": "This one-time key has been used already; draw a fresh one.",
+    "wrong-quarter": "The credential belongs to a quarter that is not accepted now; renew the credentials.",
+    "wrong-epoch": "The epoch is unknown, over, or not started yet.",
+    "expired": "The transaction's validity ended before this block.",
+    "too-far-ahead": "The transaction's validity ends too far in the future.",
+    # consultation
+    "unknown-slot": "The doctor has published no such slot.",
+    "slot-taken": "Another request holds this slot; choose the next free one.",
+    "slot-closed": "The slot was cancelled or declined.",
+    "no-free-slot": "The doctor has no free slot on that day.",
+    "bad-receipt": "The cloud's upload receipt does not verify, or ends too early.",
+    "unknown-request": "No committed request has that hash.",
+    "not-your-request": "The request was sent to another doctor.",
+    "already-answered": "The request has a reply or was declined already.",
+    "bad-mac": "A message authentication code does not verify: altered, or keyed otherwise.",
+    "bad-pseudonym": "The dynamic pseudonym does not belong to the sender.",
+    "bad-body": "The body does not have the digest or size that the ledger names.",
+    "missing-body": "The cloud does not hold the body; try another cloud or ask the sender to upload it again.",
+    "bad-time": "The time measured differs too much from the block's time.",
+    "wrong-doctor": "The reply is not from the doctor who was asked.",
+    "wrong-request": "The reply answers another request.",
+    "not-committed": "The transaction is not on the ledger.",
+    "erased": "The one-time keys that open this were erased.",
+    "forged-key": "A transaction of the printed suite whose sender key does not authenticate.",
+    # epochs, tracing, upgrade
+    "bad-deal": "The deal of the shared value does not verify.",
+    "not-dealer": "It is not this node's turn to deal.",
+    "already-done": "This was recorded before; nothing changes.",
+    "bad-accusation": "The accusation's proofs do not verify.",
+    "no-quorum": "Not enough approvals.",
+    "unknown-case": "There is no such tracing case.",
+    "not-started": "The epoch has not started.",
+    "notice-too-short": "The activation height is closer than the genesis notice allows.",
+    # nodes and transport
+    "pool-full": "The node's pool is full; try again later or another node.",
+    "no-shared-value": "This node does not hold the epoch's shared value; send the request to another node.",
+    "unreachable": "The party does not answer; check that it runs and try again.",
+    "clock": "The clock and the ledger's time disagree; set the clock right.",
+    "not-found": "There is nothing under that name or digest.",
+    "rate-limited": "Too many uploads; wait and try again.",
+    "busy": "Another process works on this home; wait for it or stop it.",
+    "internal": "The party failed to answer; its log says why.",
+}
+"""Reason code -> what it means and what to do about it."""
+
+
+class SalusError(Exception):
+    """Base of every error raised on purpose.
+
+    :param message: what was wrong, where, and what to do, in one sentence or two; never a secret.
+    """
+
+
+class Refused(SalusError):
+    """A party refused a message; ``reason`` is a code of :data:`REASONS`.
+
+    :param reason: reason code (str, a key of :data:`REASONS`).
+    :param detail: what exactly, and where; defaults to the registry's sentence.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        if reason not in REASONS:
+            raise ValueError(f"reason code {reason!r} is not in salus.errors.REASONS: register it there")
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{reason}: {detail or REASONS[reason]}")
+
+
+class CodecError(Refused):
+    """Bytes that are not a canonical encoding, or a value that cannot be encoded."""
+
+    def __init__(self, detail: str, reason: str = "bad-encoding") -> None:
+        super().__init__(reason, detail)
+
+
+class ConfigError(SalusError):
+    """A configuration file, option or environment variable is wrong."""
+
+
+class StorageError(SalusError):
+    """State on disk is damaged, truncated, locked by another process, or cannot be written."""
+
+
+class WalletError(SalusError):
+    """A wallet file cannot be opened or used."""
+
+
+class WrongPassphrase(WalletError):
+    """The passphrase does not open this wallet (the file itself is intact)."""
+
+
+class DamagedFile(StorageError):
+    """A file was altered or truncated; it is distinct from a wrong passphrase."""
+
+
+class FormatError(SalusError):
+    """A record's file is not of the format it claims; it can still be carried as plain bytes."""
+
+
+class TransportError(SalusError):
+    """A party could not be reached, or its answer did not arrive in time."""
+
+
+class ConsensusError(SalusError):
+    """The replicas cannot go on: no quorum, a clock that disagrees, a missing protocol version."""
+
+
+def refuse_unless(condition: bool, reason: str, detail: str = "") -> None:
+    """Raise :class:`Refused` with ``reason`` unless ``condition`` holds."""
+    if not condition:
+        raise Refused(reason, detail)

@@ -1,0 +1,74 @@
+"""Every domain-separation label and suite name, in one place.
+
+A label is the first element of everything that is hashed, signed or used as KDF information; no two uses share one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SUITE_2019: Final = "mbpa-2019"
+SUITE_R1: Final = "mbpa-r1"
+SUITE_LEDGER: Final = "ledger-1"
+SUITE_RECORDS: Final = "records-1"
+SUITE_WALLET: Final = "wallet-1"
+
+# --- hashes to scalars (H1) ---
+ALPHA: Final = "alpha"
+BETA: Final = "beta"
+SIG: Final = "sig"
+NONCE: Final = "nonce"
+POSSESSION: Final = "possession"
+DLEQ: Final = "dleq"
+SIG_REPLY: Final = "sig-reply"
+SIG_UPLOAD: Final = "sig-upload"
+SIG_RECEIPT: Final = "sig-receipt"
+SIG_SLOTS: Final = "sig-slots"
+SIG_DECLINE: Final = "sig-decline"
+SIG_DEAL: Final = "sig-deal"
+SIG_ACK: Final = "sig-ack"
+SIG_ISSUE: Final = "sig-issue"
+SIG_ENROL: Final = "sig-enrol"
+SIG_CENTRE: Final = "sig-centre"
+SIG_INSTITUTION: Final = "sig-institution"
+SIG_NODE: Final = "sig-node"
+SIG_DEVICE: Final = "sig-device"
+
+# --- hashes to 32 bytes (H2) ---
+NETWORK: Final = "network"
+PID: Final = "pid"
+COMMITMENT: Final = "cm"
+NULLIFIER_HASH: Final = "nf"
+SEALED: Final = "S"
+TX: Final = "tx"
+M_PA: Final = "m_PA"
+ACCOUNT: Final = "account"
+
+# --- hash to group ---
+NULLIFIER: Final = "nullifier"
+
+# --- KDF ---
+NODE_SEAL: Final = "node-seal"
+DOCTOR_SEAL: Final = "doctor-seal"
+KDF_SIG: Final = "kdf-sig"
+REQUEST: Final = "request"
+REPLY: Final = "reply"
+RECEIPT: Final = "receipt"
+PID_KEY: Final = "pid-key"
+PID_NONCE: Final = "pid-nonce"
+BODY: Final = "body"
+META: Final = "meta"
+BOX: Final = "box"
+ENROLMENT: Final = "enrolment"
+THETA_BOX: Final = "theta-box"
+
+# --- ledger and consensus ---
+BLOCK: Final = "block"
+APPLICATION_HASH: Final = "application-hash"
+LOG_ENTRY: Final = "log-entry"
+MAP_KEY: Final = "map-key"
+VALIDATOR_SET: Final = "validator-set"
+VOTE: Final = "vote"
+CERTIFICATE: Final = "certificate"
+POOL_RECEIPT: Final = "pool-receipt"
+CHECKPOINT: Final = "checkpoint"
