@@ -1,0 +1,73 @@
+//! Native extension of Salus: group arithmetic, the canonical encoding, signatures of the engine and the Merkle map.
+//!
+//! One file per group or noun. Python sees opaque, checked objects; `src/salus/_native.pyi` is the typed boundary.
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+pub mod args;
+pub mod batch;
+pub mod codec;
+pub mod counts;
+pub mod ed25519;
+pub mod pool;
+pub mod ristretto255;
+pub mod scalar;
+pub mod sharing;
+
+#[pyfunction]
+fn operation_counts(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let counts = PyDict::new(py);
+    for (name, count) in counts::read() {
+        counts.set_item(name, count)?;
+    }
+    Ok(counts)
+}
+
+#[pyfunction]
+fn reset_operation_counts() {
+    counts::reset();
+}
+
+#[pyfunction]
+fn set_threads(count: usize) {
+    pool::set_threads(count);
+}
+
+#[pyfunction]
+fn threads() -> usize {
+    pool::threads()
+}
+
+#[pymodule]
+fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<scalar::Scalar>()?;
+    m.add_class::<ristretto255::Point>()?;
+    m.add_class::<ristretto255::FixedBase>()?;
+    m.add_function(wrap_pyfunction!(batch::base_mul, m)?)?;
+    m.add_function(wrap_pyfunction!(batch::base_mul_batch, m)?)?;
+    m.add_function(wrap_pyfunction!(batch::mul_batch, m)?)?;
+    m.add_function(wrap_pyfunction!(batch::mul_one_scalar, m)?)?;
+    m.add_function(wrap_pyfunction!(batch::mul_one_point, m)?)?;
+    m.add_function(wrap_pyfunction!(batch::msm, m)?)?;
+    m.add_function(wrap_pyfunction!(batch::msm_vartime, m)?)?;
+    m.add_function(wrap_pyfunction!(batch::double_base_mul_vartime, m)?)?;
+    m.add_function(wrap_pyfunction!(batch::decode_batch, m)?)?;
+    m.add_function(wrap_pyfunction!(batch::encode_batch, m)?)?;
+    m.add_function(wrap_pyfunction!(batch::from_uniform_batch, m)?)?;
+    m.add_function(wrap_pyfunction!(sharing::shamir_share, m)?)?;
+    m.add_function(wrap_pyfunction!(sharing::lagrange_coefficients, m)?)?;
+    m.add_function(wrap_pyfunction!(sharing::interpolate_scalar, m)?)?;
+    m.add_function(wrap_pyfunction!(sharing::interpolate_point, m)?)?;
+    m.add_function(wrap_pyfunction!(sharing::poly_from_roots, m)?)?;
+    m.add_function(wrap_pyfunction!(sharing::poly_eval, m)?)?;
+    m.add_function(wrap_pyfunction!(ed25519::ed25519_verify, m)?)?;
+    m.add_function(wrap_pyfunction!(ed25519::ed25519_verify_batch, m)?)?;
+    m.add_function(wrap_pyfunction!(codec::encode_value, m)?)?;
+    m.add_function(wrap_pyfunction!(codec::decode_value, m)?)?;
+    m.add_function(wrap_pyfunction!(operation_counts, m)?)?;
+    m.add_function(wrap_pyfunction!(reset_operation_counts, m)?)?;
+    m.add_function(wrap_pyfunction!(set_threads, m)?)?;
+    m.add_function(wrap_pyfunction!(threads, m)?)?;
+    Ok(())
+}
