@@ -24,6 +24,7 @@ REASONS: Final[dict[str, str]] = {
     "bad-signature": "A signature does not verify under the named key.",
     "revoked": "The sender's credential or key is revoked.",
     "not-authorised": "The signer may not do this.",
+    "bad-partial-key": "The centre's partial key does not verify against its public key; ask again, and tell the centre.",
     "bad-code": "The enrolment code is unknown, used or expired; ask the centre for a new one.",
     "quota": "No more credentials are issued for this quarter.",
     # envelopes
@@ -62,6 +63,7 @@ REASONS: Final[dict[str, str]] = {
     "already-done": "This was recorded before; nothing changes.",
     "bad-accusation": "The accusation's proofs do not verify.",
     "no-quorum": "Not enough approvals.",
+    "bad-evidence": "The evidence does not show what it claims: something in it was altered, or it belongs to another transaction.",
     "unknown-case": "There is no such tracing case.",
     "not-started": "The epoch has not started.",
     "notice-too-short": "The activation height is closer than the genesis notice allows.",
