@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from salus import labels
 from salus.errors import Refused, refuse_unless
+from salus.files import replacing
 from salus.records.digest import (
     NONCE_BYTES,
     SEALED_SEGMENT_BYTES,
@@ -41,7 +42,7 @@ from salus.records.digest import (
     segments_of,
     verify_range,
 )
-from salus.records.streams import Progress, Sink, Source, arriving_file, open_source, read_up_to, write_all
+from salus.records.streams import Progress, Sink, Source, open_source, read_up_to, write_all
 from salus.symmetric import KEY_BYTES, Random, kdf
 
 __all__ = [
@@ -128,7 +129,7 @@ def decrypt_body(
 ) -> None:
     """Decrypt a body into ``sink``, each segment only after it is verified at its place; constant memory.
 
-    That the whole is the body the ledger names is known when this returns: write to :func:`~salus.records.streams.arriving_file`
+    That the whole is the body the ledger names is known when this returns: write to :func:`salus.files.replacing`
     (as :func:`decrypt_file` does), so that a refused body leaves nothing behind.
 
     :param expected: digest and size, from the ledger.
@@ -160,7 +161,7 @@ def decrypt_file(
 
     :raises Refused: as :func:`decrypt_body`; :raises StorageError: if a file cannot be read or written.
     """
-    with open_source(encrypted) as source, arriving_file(destination) as sink:
+    with open_source(encrypted) as source, replacing(destination) as sink:
         decrypt_body(source, key, context, expected, sink, progress)
 
 

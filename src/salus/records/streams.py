@@ -1,21 +1,16 @@
-"""Byte streams: what bodies are read from and written to, and files that appear whole or not at all."""
+"""Byte streams: what bodies are read from and written to. Files that appear whole or not at all: :mod:`salus.files`."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Protocol
 
 from salus.errors import StorageError
 
 Progress = Callable[[int], None]
 """Called with the number of bytes done so far, once per segment."""
-
-PARTIAL_SUFFIX: Final = ".partial"
-"""Ending of a file that has not arrived whole; one that a killed process left is swept by :func:`sweep_partials`."""
 
 
 class Source(Protocol):
@@ -90,60 +85,6 @@ def open_source(path: Path) -> Iterator[BinaryIO]:
         raise StorageError(f"cannot open {path}: {error.strerror or error}") from error
     with stream:
         yield stream
-
-
-@contextlib.contextmanager
-def arriving_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under ``path`` whole, synced and mode 0600, when the block ends well; otherwise never.
-
-    Bytes go to a temporary file in the same directory; an exception (a refused segment, a full disk, Ctrl-C) removes
-    it and leaves what stood under ``path`` before.
-
-    :raises StorageError: if the directory or the file cannot be written.
-    """
-    partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}{PARTIAL_SUFFIX}")
-    try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise StorageError(f"cannot write in {path.parent}: {error.strerror or error}") from error
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            _sync(stream, path)
-        _replace(partial, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise
-
-
-def sweep_partials(directory: Path) -> int:
-    """Remove what interrupted processes left below ``directory``; returns how many files. Call it under the home's lock."""
-    swept = 0
-    for path in directory.rglob(f".*{PARTIAL_SUFFIX}"):
-        path.unlink(missing_ok=True)
-        swept += 1
-    return swept
-
-
-def _sync(stream: BinaryIO, path: Path) -> None:
-    try:
-        stream.flush()
-        os.fsync(stream.fileno())
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _replace(partial: Path, path: Path) -> None:
-    try:
-        partial.replace(path)
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _name_of(stream: object) -> str:
