@@ -70,6 +70,10 @@ DEVICE_SESSION: Final = "device-session"
 BOX: Final = "box"
 ENROLMENT: Final = "enrolment"
 THETA_BOX: Final = "theta-box"
+WALLET_WRAP: Final = "wallet-wrap"
+WALLET_CONTENT: Final = "wallet-content"
+WALLET_ONE_TIME: Final = "wallet-one-time"
+WALLET_BACKUP: Final = "wallet-backup"
 
 # --- ledger and consensus ---
 BLOCK: Final = "block"
