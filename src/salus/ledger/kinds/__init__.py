@@ -1,0 +1,1 @@
+"""Transaction kinds: one module each, with its checks, its effect and its state keys."""
