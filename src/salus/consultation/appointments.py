@@ -5,7 +5,10 @@ Steps: docs/protocol/consultation.md, "appointments".
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Final
+
+from msgspec.structs import replace
 
 from salus import labels
 from salus.codec import Bytes32, Bytes64, Label, Message, Name, Size, encode
@@ -120,7 +123,7 @@ def publish_slots(
     refuse_unless(1 <= count <= SLOTS_A_BATCH_MAX, "too-large", f"a batch has 1 to {SLOTS_A_BATCH_MAX} slots")
     keys = [SlotKey(first_sn + offset, random_scalar(random)) for offset in range(count)]
     draft = SlotBatch(doctor.name, day, first_sn, tuple(k.E for k in keys), _UNSIGNED)
-    return SlotBatch(*_fields(draft), _sign(doctor, network, labels.SIG_SLOTS, draft, random)), keys
+    return replace(draft, signature=_sign(doctor, network, labels.SIG_SLOTS, draft, random)), keys
 
 
 def check_slots(network: bytes, batch: SlotBatch, W_D: bytes | Point) -> None:
@@ -139,7 +142,7 @@ def check_slots(network: bytes, batch: SlotBatch, W_D: bytes | Point) -> None:
 def cancel_slots(network: bytes, doctor: MemberKey, sns: tuple[int, ...], note: str, random: Random) -> SlotCancellation:
     """Close open slots, signed (appointments, step 3). ``sns`` ascend strictly."""
     draft = SlotCancellation(doctor.name, sns, note, _UNSIGNED)
-    return SlotCancellation(*_fields(draft), _sign(doctor, network, labels.SIG_DECLINE, draft, random))
+    return replace(draft, signature=_sign(doctor, network, labels.SIG_DECLINE, draft, random))
 
 
 def check_cancellation(network: bytes, message: SlotCancellation, W_D: bytes | Point) -> None:
@@ -158,7 +161,7 @@ def decline_request(network: bytes, doctor: MemberKey, sn: int, h1: bytes, reaso
     :param reason: a code of ``salus.errors.REASONS``, e.g. ``bad-seal`` for a sealed sender that does not open.
     """
     draft = Decline(doctor.name, sn, h1, reason, note, _UNSIGNED)
-    return Decline(*_fields(draft), _sign(doctor, network, labels.SIG_DECLINE, draft, random))
+    return replace(draft, signature=_sign(doctor, network, labels.SIG_DECLINE, draft, random))
 
 
 def check_decline(network: bytes, message: Decline, W_D: bytes | Point) -> None:
@@ -169,13 +172,7 @@ def check_decline(network: bytes, message: Decline, W_D: bytes | Point) -> None:
     verify_member_signature(network, labels.SIG_DECLINE, message.doctor, W_D, signed_part(message), message.signature)
 
 
-def _fields(message: Message) -> list[object]:
-    return [getattr(message, name) for name in message.__struct_fields__[:-1]]
-
-
 def _is_day(day: str) -> bool:
-    from datetime import date
-
     try:
         return date.fromisoformat(day).isoformat() == day
     except ValueError:

@@ -57,6 +57,24 @@ def quarter_of(time_ms: int) -> int:
     return when.year * 4 + (when.month - 1) // 3
 
 
+class Domain:
+    """One network and its centre: what every check of an anonymous sender is made against.
+
+    :ivar network: the network's identifier, 32 bytes.
+    :ivar Pub: the centre's public key; ``Pub_bytes`` its encoding.
+    """
+
+    __slots__ = ("Pub", "Pub_bytes", "network")
+
+    def __init__(self, network: bytes, Pub: bytes) -> None:
+        self.network = network
+        self.Pub_bytes = Pub
+        self.Pub = decode_point(Pub, "Pub")
+
+    def __repr__(self) -> str:
+        return f"Domain({self.network.hex()[:8]}..)"
+
+
 def alpha(role: str, identity: str | bytes, quarter: int, P: bytes, Q: bytes, Pub: bytes) -> Scalar:
     """``alpha = H1("alpha", role, identity, quarter, P, Q, Pub)`` (registration, step 3).
 

@@ -18,8 +18,8 @@ from salus.symmetric import mac_matches
 def verify_transaction1(parameters: PublicParameters, theta: Scalar, pk_BC: Point, request: Request) -> None:
     """Algorithm 8, lines 3-7 (lines 1-2 are :func:`.shared_value.recover_shared_value`).
 
-    key_PB = theta * (P_PA + alpha_PA * Pub + Q_PA + A_PA). A_PA comes from the sender, so A_PA = c*P - W_PA makes the key c * pk_BC:
-    this check authenticates nobody (:mod:`.forgery`). pk_PA, an input of the algorithm, is taken from beside the tuple.
+    key_PB = theta * (P_PA + alpha_PA * Pub + Q_PA + A_PA). A_PA comes from the sender, so A_PA = c*P - W_PA makes the key
+    c * pk_BC: this check authenticates nobody (:mod:`.forgery`). pk_PA, an input of the algorithm, is taken beside the tuple.
 
     :raises Refused: ``forged-key`` where the paper outputs 0.
     """

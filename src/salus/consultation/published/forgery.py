@@ -1,8 +1,9 @@
 """The key-cancelling forgery: anyone can speak as any patient and as any doctor of the printed protocol.
 
-A node computes key_PB = theta * (W_PA + A) and the doctor key^1_PD = (W_PA + A)(x_DO + y_DO), where A comes from the sender. Choose any
-c and send A = c*P - W_PA: the two keys become c * pk_BC and c * W_DO, both computable from public values. In the other direction
-A_DO = c*P - W_DO forges a diagnosis: c * pk_BC at the nodes, c * W_PA at the patient. No secret of anyone enters.
+A node computes key_PB = theta * (W_PA + A) and the doctor key^1_PD = (W_PA + A)(x_DO + y_DO), where A comes from the
+sender. Choose any c and send A = c*P - W_PA: the two keys become c * pk_BC and c * W_DO, both computable from public values.
+In the other direction A_DO = c*P - W_DO forges a diagnosis: c * pk_BC at the nodes, c * W_PA at the patient. No secret of
+anyone enters. (c = 0 needs not even that: both keys are then the identity, which no printed algorithm refuses.)
 """
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: N815 - fields bear the paper's names
 """Messages of the printed protocol, in the paper's names.
 
 The tuples are the printed ones; what a receiver needs beside a tuple (pk_PA with Transaction 1) travels next to it in
@@ -27,7 +28,7 @@ Ciphertext = Annotated[bytes, Size(0, 2 * MAX_DATA_BYTES + 4096)]
 """C_DO repeats m_PA beside m_DO, so it is up to twice as long as the data."""
 
 
-class PublicKey(Message):
+class PublicKey(Message, frozen=True):
     """pk_U = (P_U, Q_U) of a registered user."""
 
     KIND: ClassVar[str] = "published.public-key"
@@ -35,7 +36,7 @@ class PublicKey(Message):
     Q: Bytes32
 
 
-class RegistrationRequest(Message):
+class RegistrationRequest(Message, frozen=True):
     """(ID_U, P_U). ``possession`` is a Schnorr proof of x_U, which the paper lacks (see :mod:`.registration`)."""
 
     KIND: ClassVar[str] = "published.registration"
@@ -45,7 +46,7 @@ class RegistrationRequest(Message):
     possession: Annotated[bytes, Size(0, 64)]
 
 
-class RegistrationAnswer(Message):
+class RegistrationAnswer(Message, frozen=True):
     """(pid_PA, (y_PA, Q_PA)) of Algorithm 2; ``pid`` is empty for doctors and nodes (Algorithm 4)."""
 
     KIND: ClassVar[str] = "published.registered"
@@ -53,8 +54,11 @@ class RegistrationAnswer(Message):
     y: Bytes32
     Q: Bytes32
 
+    def __repr__(self) -> str:
+        return f"RegistrationAnswer(Q={self.Q.hex()[:8]}..)"
 
-class SharedValue(Message):
+
+class SharedValue(Message, frozen=True):
     """Output of Algorithm 6: (a_0, .., a_(t-1), R, pk_BC); the leading coefficient 1 is left out."""
 
     KIND: ClassVar[str] = "published.shared-value"
@@ -63,7 +67,7 @@ class SharedValue(Message):
     pk_BC: Bytes32
 
 
-class HealthData(Message):
+class HealthData(Message, frozen=True):
     """m_PA = (pid_PA, data_PA, T^1_PA); the time is UTC milliseconds."""
 
     KIND: ClassVar[str] = "published.health-data"
@@ -71,8 +75,11 @@ class HealthData(Message):
     data: Data
     time_ms: int
 
+    def __repr__(self) -> str:
+        return f"HealthData({len(self.data)} bytes)"
 
-class RequestPlaintext(Message):
+
+class RequestPlaintext(Message, frozen=True):
     """What C_PA encrypts: (m_PA, h2(m_PA, key^1_PD), ID_DO, sn)."""
 
     KIND: ClassVar[str] = "published.C_PA"
@@ -81,8 +88,11 @@ class RequestPlaintext(Message):
     ID_DO: Name
     sn: int
 
+    def __repr__(self) -> str:
+        return f"RequestPlaintext(sn={self.sn})"
 
-class ReplyPlaintext(Message):
+
+class ReplyPlaintext(Message, frozen=True):
     """What C_DO encrypts: (m_PA, m_DO, h2(m_PA, m_DO, key^2_PD), ID_DO, pid_PA, sn).
 
     Algorithm 9 encrypts six elements and Algorithm 11 decrypts three; both sides here use the six. Likewise C_PA.
@@ -96,8 +106,11 @@ class ReplyPlaintext(Message):
     pid: Pid
     sn: int
 
+    def __repr__(self) -> str:
+        return f"ReplyPlaintext(sn={self.sn})"
 
-class Transaction1(Message):
+
+class Transaction1(Message, frozen=True):
     """Transaction1 = (PID1, ID_DO, A_PA, C_PA, M_i1, M_i2, sn)."""
 
     KIND: ClassVar[str] = "published.transaction1"
@@ -110,7 +123,7 @@ class Transaction1(Message):
     sn: int
 
 
-class Transaction2(Message):
+class Transaction2(Message, frozen=True):
     """Transaction2 = (PID2, ID_DO, A_DO, C_DO, M_k1, M_k2, sn)."""
 
     KIND: ClassVar[str] = "published.transaction2"
@@ -123,7 +136,7 @@ class Transaction2(Message):
     sn: int
 
 
-class Request(Message):
+class Request(Message, frozen=True):
     """Transaction 1 as broadcast: the tuple, and beside it pk_PA.
 
     Algorithms 8 and 9 take pk_PA as an input, but no printed message carries it. It is the same in every visit and
@@ -135,7 +148,7 @@ class Request(Message):
     pk_PA: PublicKey
 
 
-class StorageKey(Message):
+class StorageKey(Message, frozen=True):
     """(PID, A, ID_DO): what the cloud files a transaction under, and what its response encrypts."""
 
     KIND: ClassVar[str] = "published.storage-key"
@@ -144,9 +157,29 @@ class StorageKey(Message):
     ID_DO: Name
 
 
-class StorageResponse(Message):
+class StorageResponse(Message, frozen=True):
     """(E_key(PID, A, ID_DO), pk_C), with key = sk_C * A."""
 
     KIND: ClassVar[str] = "published.storage-response"
     ciphertext: SmallCiphertext
     pk_C: Bytes32
+
+
+class DirectoryEntry(Message, frozen=True):
+    """A registered doctor or node: public by nature."""
+
+    KIND: ClassVar[str] = "published.directory-entry"
+    role: Name
+    identity: Name
+    key: PublicKey
+
+
+class Directory(Message, frozen=True):
+    """Everything public that a party needs: PP, pk_BC with the shared value, pk_C, and the keys of doctors and nodes."""
+
+    KIND: ClassVar[str] = "published.directory"
+    network: Bytes32
+    Pub: Bytes32
+    pk_C: Bytes32
+    shared: SharedValue
+    entries: Annotated[tuple[DirectoryEntry, ...], Size(0, 65536)]

@@ -1,3 +1,4 @@
+# ruff: noqa: N815 - fields bear the paper's names
 """Phase 6, patient request: Algorithm 7."""
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ def request_from_keys(
 ) -> SentRequest:
     """Algorithm 7 from line 2 on; every key of the request is ``sender`` times a public point.
 
-    An honest sender has sender = x + y + a. That one scalar with sender * P = W_PA + A is all that the algorithm needs is its
-    downfall: :mod:`.forgery` has such a scalar without any secret.
+    An honest sender has sender = x + y + a. Any scalar with sender * P = W_PA + A does as well, which is the protocol's
+    downfall: :mod:`.forgery` finds one without any secret.
     """
     A_bytes = A.encode()
     key1 = verification_point(parameters, pk_DO).mul(sender)  # line 2: key^1_PD = (x + y + a)(P + alpha * Pub + Q)
@@ -90,6 +91,4 @@ def mac_i2(
     pid: bytes, ID_DO: str, C: bytes, m_PA: HealthData, key1: Point, A: bytes, pk_PA: PublicKey, pk_DO: PublicKey, sn: int
 ) -> bytes:
     """M_i2 = h_2(pid_PA, ID_DO, C_PA, m_PA, key^1_PD, A_PA, pk_PA, pk_DO, sn)."""
-    return h2(
-        labels.PRINTED_M_I2, pid, ID_DO, C, m_PA.to_value(), key1.encode(), A, pk_PA.to_value(), pk_DO.to_value(), sn
-    )
+    return h2(labels.PRINTED_M_I2, pid, ID_DO, C, m_PA.to_value(), key1.encode(), A, pk_PA.to_value(), pk_DO.to_value(), sn)

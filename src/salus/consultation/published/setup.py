@@ -15,7 +15,8 @@ DEFAULT_NETWORK: Final = bytes(32)
 class PublicParameters:
     """PP = {p, P, E/D, Pub_TC, h_1, h_2}.
 
-    Group (lines 1-4: ristretto255 of prime order), E/D (line 6) and the hashes (line 5) are fixed by the suite, so Pub_TC is all that varies.
+    The group (lines 1-4: ristretto255, of prime order), the hashes (line 5) and E/D (line 6) are fixed by the suite, so
+    Pub_TC is all that varies.
 
     :ivar Pub: Pub_TC = omega * P.
     :ivar network: 32 bytes naming the network; enters keys derived from omega (not in the paper, where one centre

@@ -10,7 +10,8 @@ from salus.consultation.published.messages import MAX_NODES, PublicKey, SharedVa
 from salus.consultation.published.registration import KeyPair, verification_point
 from salus.consultation.published.setup import PublicParameters
 from salus.errors import Refused
-from salus.groups.ristretto255 import Scalar, base_mul, decode_point, decode_scalar, poly_eval, poly_from_roots, random_scalar
+from salus.groups.ristretto255 import Scalar, base_mul, decode_point, decode_scalar, random_scalar
+from salus.groups.sharing import poly_eval, poly_from_roots
 from salus.symmetric import Random
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: N815 - fields bear the paper's names
 """Phase 9, treatment: Algorithm 9."""
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def reply_from_keys(
     pk_BC: Point,
     random: Random,
 ) -> Transaction2:
-    """Algorithm 9 from line 7 on; every key of the reply is ``sender`` times a public point (see :func:`.request.request_from_keys`)."""
+    """Algorithm 9 from line 7 on; every key is ``sender`` times a public point, as in :func:`.request.request_from_keys`."""
     t1, pk_PA, m_PA = opened.request.transaction, opened.request.pk_PA, opened.m_PA
     A_bytes = A.encode()
     key2 = verification_point(parameters, pk_PA).mul(sender)  # line 7: key^2_PD = (x + y + a_DO)(P_PA + alpha * Pub + Q_PA)
@@ -120,9 +121,16 @@ def mac_k1(PID2: bytes, C: bytes, key_DB: Point, A: bytes, pk_DO: PublicKey, pk_
 
 
 def mac_k2(
-    pid: bytes, ID_DO: str, C: bytes, m_DO: bytes, key2: Point, A_PA: bytes, A_DO: bytes, pk_PA: PublicKey, pk_DO: PublicKey, sn: int
+    pid: bytes,
+    ID_DO: str,
+    C: bytes,
+    m_DO: bytes,
+    key2: Point,
+    A_PA: bytes,
+    A_DO: bytes,
+    pk_PA: PublicKey,
+    pk_DO: PublicKey,
+    sn: int,
 ) -> bytes:
     """M_k2 = h_2(pid_PA, ID_DO, C_DO, m_DO, key^2_PD, A_PA, A_DO, pk_PA, pk_DO, sn)."""
-    return h2(
-        labels.PRINTED_M_K2, pid, ID_DO, C, m_DO, key2.encode(), A_PA, A_DO, pk_PA.to_value(), pk_DO.to_value(), sn
-    )
+    return h2(labels.PRINTED_M_K2, pid, ID_DO, C, m_DO, key2.encode(), A_PA, A_DO, pk_PA.to_value(), pk_DO.to_value(), sn)
