@@ -10,6 +10,7 @@ pub mod batch;
 pub mod codec;
 pub mod counts;
 pub mod ed25519;
+pub mod merkle_map;
 pub mod pool;
 pub mod ristretto255;
 pub mod scalar;
@@ -65,6 +66,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(ed25519::ed25519_verify_batch, m)?)?;
     m.add_function(wrap_pyfunction!(codec::encode_value, m)?)?;
     m.add_function(wrap_pyfunction!(codec::decode_value, m)?)?;
+    m.add_class::<merkle_map::MerkleMap>()?;
     m.add_function(wrap_pyfunction!(operation_counts, m)?)?;
     m.add_function(wrap_pyfunction!(reset_operation_counts, m)?)?;
     m.add_function(wrap_pyfunction!(set_threads, m)?)?;

@@ -13,11 +13,10 @@ struct State {
     wanted: usize,
     /// Threads do not survive a fork, so the pool belongs to one process id.
     process: u32,
-    threads: usize,
     pool: Option<Arc<ThreadPool>>,
 }
 
-static STATE: Mutex<State> = Mutex::new(State { wanted: 0, process: 0, threads: 0, pool: None });
+static STATE: Mutex<State> = Mutex::new(State { wanted: 0, process: 0, pool: None });
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS)
@@ -26,8 +25,11 @@ fn cores() -> usize {
 /// Use `count` threads from now on; 0: one a core, 1: the calling thread only.
 pub fn set_threads(count: usize) {
     let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
-    state.wanted = count.min(MAX_THREADS);
-    state.process = 0;
+    let wanted = count.min(MAX_THREADS);
+    if wanted != state.wanted {
+        state.wanted = wanted;
+        state.process = 0;
+    }
 }
 
 /// The pool of this process, or `None` when one thread does all the work.
@@ -36,17 +38,12 @@ fn current() -> Option<Arc<ThreadPool>> {
     let process = std::process::id();
     if state.process != process {
         let threads = if state.wanted == 0 { cores() } else { state.wanted };
-        if let Some(old) = state.pool.take() {
-            // A pool inherited through fork has no threads left to join; dropping it would wait for them.
-            if state.threads > 0 && process != 0 {
-                std::mem::forget(old);
-            }
+        if let (Some(old), true) = (state.pool.take(), state.process != 0) {
+            // Inherited through fork: its threads do not exist here, and dropping it would wait for them for ever.
+            std::mem::forget(old);
         }
-        state.pool = (threads > 1)
-            .then(|| ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("salus-{i}")).build().ok())
-            .flatten()
-            .map(Arc::new);
-        state.threads = if state.pool.is_some() { threads } else { 1 };
+        let start = |count| ThreadPoolBuilder::new().num_threads(count).thread_name(|i| format!("salus-{i}")).build();
+        state.pool = if threads > 1 { start(threads).ok().map(Arc::new) } else { None };
         state.process = process;
     }
     state.pool.clone()

@@ -139,10 +139,16 @@ class MerkleMap:
     node = SHA-256(0x01, left, right), empty = 32 zero bytes, a subtree with one leaf is that leaf."""
 
     def __init__(self, versions_kept: int = 16) -> None: ...
-    def update(self, version: int, changes: Sequence[tuple[bytes, bytes | None]]) -> bytes: ...  # new root; None deletes
-    def root(self, version: int | None = None) -> bytes: ...
+    def update(self, version: int, changes: Sequence[tuple[bytes, bytes | None]]) -> bytes: ...
+    """The new root; a digest None deletes. Versions grow; a key occurs once. ValueError otherwise."""
+    def root(self, version: int | None = None) -> bytes: ...  # newest by default; ValueError: that version is not kept
     def prove(self, key: bytes, version: int | None = None) -> tuple[bytes | None, bytes | None, int, bytes, list[bytes]]: ...
-    """(leaf key, leaf digest, depth, bitmap, siblings); leaf key None: the terminal is empty."""
+    """(leaf key, leaf digest, depth, bitmap, siblings); leaf key None: the terminal is empty. The sibling at depth d (0
+    below the root) is non-empty if bit 7 - d % 8 of bitmap[d // 8] is set; siblings from the root down; padding zero."""
     def get(self, key: bytes, version: int | None = None) -> bytes | None: ...
     def __len__(self) -> int: ...
-    def leaves(self, version: int | None = None) -> list[tuple[bytes, bytes]]: ...  # sorted by key
+    def leaves(
+        self, version: int | None = None, after: bytes | None = None, limit: int | None = None
+    ) -> list[tuple[bytes, bytes]]: ...  # sorted by key; only keys > after; at most limit
+    def versions(self) -> list[int]: ...  # the kept ones, oldest first
+    def node_counts(self) -> tuple[int, int]: ...  # leaves and inner nodes alive in all kept versions

@@ -1,0 +1,612 @@
+//! Sparse Merkle map over 32-byte keys, with shared structure between its last versions.
+//!
+//! Leaf = SHA-256(0x00, key, digest), node = SHA-256(0x01, left, right), empty = 32 zero bytes; key bits from the most
+//! significant. A subtree that holds one leaf *is* that leaf, also after a deletion, so a root depends on the content
+//! alone. `src/salus/ledger/merkle_map.py` is the readable twin.
+//!
+//! Memory: a leaf takes 68 bytes and an inner node 44; random keys make about 1.44 inner nodes a leaf, so a map costs
+//! about 130 bytes a leaf, and a version adds only the paths that it changed. Leaf hashes are computed when needed.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use sha2::{Digest, Sha256};
+
+use crate::args::{self, refuse};
+
+type Hash = [u8; 32];
+
+/// Most versions that one map keeps: every one of them pins the paths that it changed.
+const MAX_VERSIONS: usize = 4096;
+const CHUNK: usize = 4096;
+const EMPTY: Hash = [0; 32];
+
+/// A reference to nothing, to a leaf (top bit set) or to an inner node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Ref(u32);
+
+const NOTHING: Ref = Ref(u32::MAX);
+const LEAF_BIT: u32 = 1 << 31;
+
+impl Ref {
+    fn is_leaf(self) -> bool {
+        self != NOTHING && self.0 & LEAF_BIT != 0
+    }
+    fn index(self) -> usize {
+        (self.0 & !LEAF_BIT) as usize
+    }
+}
+
+struct Leaf {
+    key: Hash,
+    digest: Hash,
+    refs: u32,
+}
+
+struct Inner {
+    hash: Hash,
+    left: Ref,
+    right: Ref,
+    refs: u32,
+}
+
+/// Nodes in chunks of fixed size: it grows without copying, and freed places are used again.
+struct Arena<T> {
+    chunks: Vec<Vec<T>>,
+    free: Vec<u32>,
+    len: usize,
+}
+
+impl<T> Arena<T> {
+    const fn new() -> Self {
+        Self { chunks: Vec::new(), free: Vec::new(), len: 0 }
+    }
+    fn insert(&mut self, value: T) -> usize {
+        if let Some(index) = self.free.pop() {
+            *self.get_mut(index as usize) = value;
+            return index as usize;
+        }
+        if self.len == self.chunks.len() * CHUNK {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        self.chunks[self.len / CHUNK].push(value);
+        self.len += 1;
+        assert!(self.len < LEAF_BIT as usize, "the map is full");
+        self.len - 1
+    }
+    fn get(&self, index: usize) -> &T {
+        &self.chunks[index / CHUNK][index % CHUNK]
+    }
+    fn get_mut(&mut self, index: usize) -> &mut T {
+        &mut self.chunks[index / CHUNK][index % CHUNK]
+    }
+    fn live(&self) -> usize {
+        self.len - self.free.len()
+    }
+}
+
+/// One change: a key and its new digest, or none to delete it.
+pub type Change = (Hash, Option<Hash>);
+
+/// What a map proof holds: the terminal's leaf if there is one, its depth, the bitmap of non-empty siblings (bit of depth
+/// d: byte d / 8, most significant bit first) and these siblings from the root down.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Key and digest of the terminal leaf.
+    pub leaf: Option<(Hash, Hash)>,
+    /// Inner nodes between the root and the terminal, at most 256.
+    pub depth: usize,
+    /// One bit for each level, padded with zero bits.
+    pub bitmap: Vec<u8>,
+    /// The siblings whose bit is set.
+    pub siblings: Vec<Hash>,
+}
+
+/// The map's versions and the nodes that they share.
+pub struct Map {
+    leaves: Arena<Leaf>,
+    inners: Arena<Inner>,
+    versions: VecDeque<(u64, Ref, usize)>,
+    kept: usize,
+}
+
+fn bit(key: &Hash, depth: usize) -> bool {
+    key[depth / 8] >> (7 - depth % 8) & 1 == 1
+}
+
+/// The hash of one leaf.
+pub fn leaf_hash(key: &Hash, digest: &Hash) -> Hash {
+    Sha256::new().chain_update([0]).chain_update(key).chain_update(digest).finalize().into()
+}
+
+fn node_hash(left: &Hash, right: &Hash) -> Hash {
+    Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
+}
+
+impl Map {
+    /// An empty map that keeps its last `kept` versions.
+    pub fn new(kept: usize) -> Self {
+        Self { leaves: Arena::new(), inners: Arena::new(), versions: VecDeque::new(), kept }
+    }
+
+    fn hash(&self, node: Ref) -> Hash {
+        if node == NOTHING {
+            EMPTY
+        } else if node.is_leaf() {
+            let leaf = self.leaves.get(node.index());
+            leaf_hash(&leaf.key, &leaf.digest)
+        } else {
+            self.inners.get(node.index()).hash
+        }
+    }
+
+    fn retain(&mut self, node: Ref) -> Ref {
+        if node == NOTHING {
+        } else if node.is_leaf() {
+            self.leaves.get_mut(node.index()).refs += 1;
+        } else {
+            self.inners.get_mut(node.index()).refs += 1;
+        }
+        node
+    }
+
+    /// Give one reference back; the recursion is at most 256 deep.
+    fn release(&mut self, node: Ref) {
+        if node == NOTHING {
+        } else if node.is_leaf() {
+            let leaf = self.leaves.get_mut(node.index());
+            leaf.refs -= 1;
+            if leaf.refs == 0 {
+                self.leaves.free.push(node.index() as u32);
+            }
+        } else {
+            let inner = self.inners.get_mut(node.index());
+            inner.refs -= 1;
+            if inner.refs == 0 {
+                let (left, right) = (inner.left, inner.right);
+                self.inners.free.push(node.index() as u32);
+                self.release(left);
+                self.release(right);
+            }
+        }
+    }
+
+    fn new_leaf(&mut self, key: Hash, digest: Hash) -> Ref {
+        Ref(self.leaves.insert(Leaf { key, digest, refs: 1 }) as u32 | LEAF_BIT)
+    }
+
+    /// Join two owned subtrees: a lone leaf moves up, so that no history shows.
+    fn combine(&mut self, left: Ref, right: Ref) -> Ref {
+        if right == NOTHING && (left == NOTHING || left.is_leaf()) {
+            return left;
+        }
+        if left == NOTHING && right.is_leaf() {
+            return right;
+        }
+        let hash = node_hash(&self.hash(left), &self.hash(right));
+        Ref(self.inners.insert(Inner { hash, left, right, refs: 1 }) as u32)
+    }
+
+    /// A new subtree over sorted, distinct keys that agree on their first `depth` bits.
+    fn build(&mut self, changes: &[Change], depth: usize) -> Ref {
+        match changes {
+            [] => NOTHING,
+            [(_, None)] => NOTHING,
+            [(key, Some(digest))] => self.new_leaf(*key, *digest),
+            _ => {
+                let split = changes.partition_point(|(key, _)| !bit(key, depth));
+                let left = self.build(&changes[..split], depth + 1);
+                let right = self.build(&changes[split..], depth + 1);
+                self.combine(left, right)
+            }
+        }
+    }
+
+    /// The subtree `node` (borrowed) with sorted, distinct changes applied (owned).
+    fn apply(&mut self, node: Ref, changes: &[Change], depth: usize) -> Ref {
+        if changes.is_empty() {
+            return self.retain(node);
+        }
+        if node == NOTHING {
+            return self.build(changes, depth);
+        }
+        if node.is_leaf() {
+            let leaf = self.leaves.get(node.index());
+            let (key, digest) = (leaf.key, leaf.digest);
+            return match changes.binary_search_by(|(k, _)| k.cmp(&key)) {
+                Ok(at) if changes.len() == 1 && changes[at].1 == Some(digest) => self.retain(node),
+                Ok(_) => self.build(changes, depth),
+                Err(at) => {
+                    let mut merged = Vec::with_capacity(changes.len() + 1);
+                    merged.extend_from_slice(&changes[..at]);
+                    merged.push((key, Some(digest)));
+                    merged.extend_from_slice(&changes[at..]);
+                    self.build(&merged, depth)
+                }
+            };
+        }
+        let inner = self.inners.get(node.index());
+        let (old_left, old_right) = (inner.left, inner.right);
+        let split = changes.partition_point(|(key, _)| !bit(key, depth));
+        let left = self.apply(old_left, &changes[..split], depth + 1);
+        let right = self.apply(old_right, &changes[split..], depth + 1);
+        if left == old_left && right == old_right {
+            self.release(left);
+            self.release(right);
+            return self.retain(node);
+        }
+        self.combine(left, right)
+    }
+
+    fn latest(&self) -> Option<&(u64, Ref, usize)> {
+        self.versions.back()
+    }
+
+    /// Apply a block's changes as a new version and give its root; versions over the limit are dropped.
+    pub fn update(&mut self, version: u64, mut changes: Vec<Change>) -> Result<Hash, &'static str> {
+        let (before, root) = match self.latest() {
+            Some((last, root, _)) if *last < version => (Some(*last), *root),
+            Some(_) => return Err("versions must grow"),
+            None => (None, NOTHING),
+        };
+        changes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        if changes.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            return Err("a key is repeated");
+        }
+        let mut count = if before.is_some() { self.latest().map_or(0, |v| v.2) } else { 0 };
+        for (key, digest) in &changes {
+            count += usize::from(digest.is_some());
+            count -= usize::from(self.find(root, key).is_some());
+        }
+        let new = self.apply(root, &changes, 0);
+        self.versions.push_back((version, new, count));
+        while self.versions.len() > self.kept {
+            if let Some((_, old, _)) = self.versions.pop_front() {
+                self.release(old);
+            }
+        }
+        Ok(self.hash(new))
+    }
+
+    /// Root node and number of leaves of a kept version; the newest when none is named.
+    fn at(&self, version: Option<u64>) -> Result<(Ref, usize), &'static str> {
+        match version {
+            None => Ok(self.latest().map_or((NOTHING, 0), |v| (v.1, v.2))),
+            Some(wanted) => {
+                self.versions.iter().rev().find(|v| v.0 == wanted).map(|v| (v.1, v.2)).ok_or("that version is not kept")
+            }
+        }
+    }
+
+    /// The leaf at the end of the key's path, if any: the key's own or another with the same prefix.
+    fn terminal(&self, root: Ref, key: &Hash) -> Ref {
+        let (mut node, mut depth) = (root, 0);
+        while node != NOTHING && !node.is_leaf() {
+            let inner = self.inners.get(node.index());
+            node = if bit(key, depth) { inner.right } else { inner.left };
+            depth += 1;
+        }
+        node
+    }
+
+    fn find(&self, root: Ref, key: &Hash) -> Option<Hash> {
+        let node = self.terminal(root, key);
+        if node == NOTHING {
+            return None;
+        }
+        let leaf = self.leaves.get(node.index());
+        (leaf.key == *key).then_some(leaf.digest)
+    }
+
+    /// Root hash of a version.
+    pub fn root(&self, version: Option<u64>) -> Result<Hash, &'static str> {
+        Ok(self.hash(self.at(version)?.0))
+    }
+
+    /// Digest under a key in a version.
+    pub fn get(&self, key: &Hash, version: Option<u64>) -> Result<Option<Hash>, &'static str> {
+        Ok(self.find(self.at(version)?.0, key))
+    }
+
+    /// Proof of a key's presence or absence in a version.
+    pub fn prove(&self, key: &Hash, version: Option<u64>) -> Result<Proof, &'static str> {
+        let mut node = self.at(version)?.0;
+        let mut proof = Proof { leaf: None, depth: 0, bitmap: Vec::new(), siblings: Vec::new() };
+        while node != NOTHING && !node.is_leaf() {
+            let inner = self.inners.get(node.index());
+            let (next, sibling) =
+                if bit(key, proof.depth) { (inner.right, inner.left) } else { (inner.left, inner.right) };
+            if proof.depth % 8 == 0 {
+                proof.bitmap.push(0);
+            }
+            if sibling != NOTHING {
+                proof.bitmap[proof.depth / 8] |= 0x80 >> (proof.depth % 8);
+                proof.siblings.push(self.hash(sibling));
+            }
+            proof.depth += 1;
+            node = next;
+        }
+        if node != NOTHING {
+            let leaf = self.leaves.get(node.index());
+            proof.leaf = Some((leaf.key, leaf.digest));
+        }
+        Ok(proof)
+    }
+
+    /// Up to `limit` leaves in the order of their keys, from the first key that is greater than `after`.
+    pub fn leaves(
+        &self,
+        version: Option<u64>,
+        after: Option<&Hash>,
+        limit: usize,
+    ) -> Result<Vec<(Hash, Hash)>, &'static str> {
+        let (root, count) = self.at(version)?;
+        let mut out = Vec::with_capacity(count.min(limit));
+        let mut stack = vec![root];
+        if let Some(after) = after {
+            // Leave out whole subtrees to the left of the path: only right-hand siblings of it can hold greater keys.
+            stack.clear();
+            let (mut node, mut depth) = (root, 0);
+            while node != NOTHING && !node.is_leaf() {
+                let inner = self.inners.get(node.index());
+                if bit(after, depth) {
+                    node = inner.right;
+                } else {
+                    stack.push(inner.right);
+                    node = inner.left;
+                }
+                depth += 1;
+            }
+            if node != NOTHING && self.leaves.get(node.index()).key > *after {
+                stack.push(node);
+            }
+        }
+        while let Some(node) = stack.pop() {
+            if out.len() >= limit {
+                break;
+            }
+            if node == NOTHING {
+            } else if node.is_leaf() {
+                let leaf = self.leaves.get(node.index());
+                out.push((leaf.key, leaf.digest));
+            } else {
+                let inner = self.inners.get(node.index());
+                stack.push(inner.right);
+                stack.push(inner.left);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Live leaves and inner nodes of all kept versions together.
+    pub fn nodes(&self) -> (usize, usize) {
+        (self.leaves.live(), self.inners.live())
+    }
+}
+
+/// The Python class: one map behind a lock, taken only while the interpreter lock is released.
+#[pyclass(frozen, module = "salus._native")]
+pub struct MerkleMap(Mutex<Map>);
+
+const KEY_SIZE: &str = "a map key has 32 bytes";
+const DIGEST_SIZE: &str = "a map digest has 32 bytes";
+
+type PyHash<'py> = Bound<'py, PyBytes>;
+type PyProof<'py> = (Option<PyHash<'py>>, Option<PyHash<'py>>, usize, PyHash<'py>, Vec<PyHash<'py>>);
+
+impl MerkleMap {
+    fn lock(&self) -> MutexGuard<'_, Map> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<R: Send>(&self, py: Python<'_>, f: impl FnOnce(&Map) -> Result<R, &'static str> + Send) -> PyResult<R> {
+        py.detach(|| f(&self.lock())).map_err(refuse)
+    }
+}
+
+#[pymethods]
+impl MerkleMap {
+    #[new]
+    #[pyo3(signature = (versions_kept = 16))]
+    fn new(versions_kept: usize) -> PyResult<Self> {
+        if versions_kept == 0 || versions_kept > MAX_VERSIONS {
+            return Err(refuse("a map keeps 1 to 4096 versions"));
+        }
+        Ok(Self(Mutex::new(Map::new(versions_kept))))
+    }
+
+    fn update<'py>(&self, py: Python<'py>, version: u64, changes: &Bound<'py, PyAny>) -> PyResult<PyHash<'py>> {
+        let changes = args::collect(changes, |item| {
+            let (key, digest) = item.extract::<(PyHash<'_>, Option<PyHash<'_>>)>()?;
+            let digest = digest.map(|d| args::array::<32>(d.as_bytes(), DIGEST_SIZE)).transpose()?;
+            Ok((args::array::<32>(key.as_bytes(), KEY_SIZE)?, digest))
+        })?;
+        let root = py.detach(|| self.lock().update(version, changes)).map_err(refuse)?;
+        Ok(PyBytes::new(py, &root))
+    }
+
+    #[pyo3(signature = (version = None))]
+    fn root<'py>(&self, py: Python<'py>, version: Option<u64>) -> PyResult<PyHash<'py>> {
+        Ok(PyBytes::new(py, &self.read(py, |map| map.root(version))?))
+    }
+
+    #[pyo3(signature = (key, version = None))]
+    fn prove<'py>(&self, py: Python<'py>, key: &[u8], version: Option<u64>) -> PyResult<PyProof<'py>> {
+        let key = args::array::<32>(key, KEY_SIZE)?;
+        let proof = self.read(py, |map| map.prove(&key, version))?;
+        let (leaf_key, leaf_digest) = proof.leaf.unzip();
+        Ok((
+            leaf_key.map(|k| PyBytes::new(py, &k)),
+            leaf_digest.map(|d| PyBytes::new(py, &d)),
+            proof.depth,
+            PyBytes::new(py, &proof.bitmap),
+            proof.siblings.iter().map(|s| PyBytes::new(py, s)).collect(),
+        ))
+    }
+
+    #[pyo3(signature = (key, version = None))]
+    fn get<'py>(&self, py: Python<'py>, key: &[u8], version: Option<u64>) -> PyResult<Option<PyHash<'py>>> {
+        let key = args::array::<32>(key, KEY_SIZE)?;
+        Ok(self.read(py, |map| map.get(&key, version))?.map(|digest| PyBytes::new(py, &digest)))
+    }
+
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.read(py, |map| Ok(map.at(None)?.1))
+    }
+
+    #[pyo3(signature = (version = None, after = None, limit = None))]
+    fn leaves<'py>(
+        &self,
+        py: Python<'py>,
+        version: Option<u64>,
+        after: Option<&[u8]>,
+        limit: Option<usize>,
+    ) -> PyResult<Vec<(PyHash<'py>, PyHash<'py>)>> {
+        let after = after.map(|key| args::array::<32>(key, KEY_SIZE)).transpose()?;
+        let leaves = self.read(py, |map| map.leaves(version, after.as_ref(), limit.unwrap_or(usize::MAX)))?;
+        Ok(leaves.iter().map(|(key, digest)| (PyBytes::new(py, key), PyBytes::new(py, digest))).collect())
+    }
+
+    fn versions(&self, py: Python<'_>) -> PyResult<Vec<u64>> {
+        self.read(py, |map| Ok(map.versions.iter().map(|v| v.0).collect()))
+    }
+
+    fn node_counts(&self, py: Python<'_>) -> PyResult<(usize, usize)> {
+        self.read(py, |map| Ok(map.nodes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// The definition itself, over a sorted list.
+    fn naive(leaves: &[(Hash, Hash)], depth: usize) -> Hash {
+        match leaves {
+            [] => EMPTY,
+            [(key, digest)] => leaf_hash(key, digest),
+            _ => {
+                let split = leaves.partition_point(|(key, _)| !bit(key, depth));
+                node_hash(&naive(&leaves[..split], depth + 1), &naive(&leaves[split..], depth + 1))
+            }
+        }
+    }
+
+    fn key(n: u64) -> Hash {
+        Sha256::digest(n.to_be_bytes()).into()
+    }
+
+    /// Keys that share long prefixes, where deep paths and collapsing happen.
+    fn crowded(n: u64) -> Hash {
+        let mut key = [0; 32];
+        key[31] = (n % 7) as u8;
+        key[(n % 3) as usize * 13] |= (n % 5) as u8;
+        key
+    }
+
+    fn root_of(proof: &Proof, key: &Hash) -> Hash {
+        let mut hash = proof.leaf.map_or(EMPTY, |(k, d)| leaf_hash(&k, &d));
+        let mut siblings = proof.siblings.iter().rev();
+        for depth in (0..proof.depth).rev() {
+            let present = proof.bitmap[depth / 8] >> (7 - depth % 8) & 1 == 1;
+            let sibling = if present { *siblings.next().expect("a sibling for every bit") } else { EMPTY };
+            hash = if bit(key, depth) { node_hash(&sibling, &hash) } else { node_hash(&hash, &sibling) };
+        }
+        assert!(siblings.next().is_none());
+        hash
+    }
+
+    #[test]
+    fn agrees_with_the_definition_through_inserts_and_deletions() {
+        for make in [key as fn(u64) -> Hash, crowded] {
+            let mut map = Map::new(16);
+            let mut twin: BTreeMap<Hash, Hash> = BTreeMap::new();
+            let mut history = VecDeque::new();
+            let mut state = 1_u64;
+            for version in 1..=300 {
+                let mut changes: BTreeMap<Hash, Option<Hash>> = BTreeMap::new();
+                for _ in 0..version % 9 {
+                    state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                    let n = (state >> 33) % 60;
+                    changes.insert(make(n), (state >> 62 != 0).then(|| key(state)));
+                }
+                for (k, change) in &changes {
+                    match change {
+                        Some(digest) => twin.insert(*k, *digest),
+                        None => twin.remove(k),
+                    };
+                }
+                let root = map.update(version, changes.into_iter().collect()).expect("a greater version");
+                let sorted: Vec<(Hash, Hash)> = twin.iter().map(|(k, d)| (*k, *d)).collect();
+                assert_eq!(root, naive(&sorted, 0));
+                assert_eq!(map.leaves(None, None, usize::MAX), Ok(sorted.clone()));
+                assert_eq!(map.at(None).expect("newest").1, twin.len());
+                history.push_back((version, root, sorted));
+                if history.len() > 16 {
+                    history.pop_front();
+                }
+                for (v, r, leaves) in history.iter().step_by(5) {
+                    assert_eq!(map.root(Some(*v)), Ok(*r));
+                    let probe = make(version % 60);
+                    let proof = map.prove(&probe, Some(*v)).expect("kept");
+                    assert_eq!(root_of(&proof, &probe), *r);
+                    let held = leaves.iter().find(|(k, _)| *k == probe).map(|(_, d)| *d);
+                    assert_eq!(map.get(&probe, Some(*v)), Ok(held));
+                    assert_eq!(proof.leaf.filter(|(k, _)| *k == probe).map(|(_, d)| d), held);
+                }
+            }
+            assert_eq!(map.root(Some(300 - 16)), Err("that version is not kept"));
+        }
+    }
+
+    #[test]
+    fn dropped_versions_give_their_nodes_back() {
+        let mut map = Map::new(2);
+        map.update(1, (0..500).map(|n| (key(n), Some(key(n + 1)))).collect()).expect("first");
+        let (leaves, inners) = map.nodes();
+        assert_eq!(leaves, 500);
+        for version in 2..50 {
+            map.update(version, vec![(key(version), Some(key(version * 1000)))]).expect("next");
+        }
+        map.update(60, Vec::new()).expect("no change");
+        map.update(61, Vec::new()).expect("no change");
+        assert_eq!(map.nodes(), (leaves, inners));
+        map.update(62, (0..500).map(|n| (key(n), None)).collect()).expect("delete all");
+        map.update(63, Vec::new()).expect("no change");
+        assert_eq!(map.nodes(), (0, 0));
+        assert_eq!(map.root(None), Ok(EMPTY));
+    }
+
+    #[test]
+    fn pages_of_leaves_cover_the_map_once() {
+        let mut map = Map::new(1);
+        map.update(1, (0..300).map(|n| (key(n), Some(key(n)))).collect()).expect("first");
+        let all = map.leaves(None, None, usize::MAX).expect("newest");
+        let mut pages: Vec<(Hash, Hash)> = Vec::new();
+        loop {
+            let page = map.leaves(None, pages.last().map(|(k, _)| k), 7).expect("newest");
+            if page.is_empty() {
+                break;
+            }
+            pages.extend(page);
+        }
+        assert_eq!(pages, all);
+        // A key that is not in the map works as a boundary too.
+        let boundary = [0x80; 32];
+        let rest = map.leaves(None, Some(&boundary), usize::MAX).expect("newest");
+        assert_eq!(rest, all.iter().filter(|(k, _)| *k > boundary).copied().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn refuses_repeated_keys_and_old_versions() {
+        let mut map = Map::new(3);
+        assert_eq!(map.update(5, vec![(key(1), None), (key(1), None)]), Err("a key is repeated"));
+        map.update(5, Vec::new()).expect("first");
+        assert_eq!(map.update(5, Vec::new()), Err("versions must grow"));
+        assert_eq!(map.update(4, Vec::new()), Err("versions must grow"));
+    }
+}
