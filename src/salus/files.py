@@ -41,12 +41,17 @@ class Busy(Refused, StorageError):  # noqa: N818 - a refusal is named by its rea
         super().__init__("busy", f"{who} works on {directory}; wait until it ends, or stop it")
 
 
+class UnfinishedWriteError(StorageError):
+    """The new content is in place, but not yet durable, or what it replaced could not be overwritten."""
+
+
 def write_atomic(path: Path, data: bytes, mode: int = PRIVATE_FILE, *, overwrite_old: bool = False) -> None:
     """Replace the content of ``path``: temporary file, fsync, rename, fsync of the directory.
 
     :param mode: permission bits of the new file.
     :param overwrite_old: afterwards overwrite the bytes of the file that was replaced (if nothing else links to it),
         for files whose old version held secrets that the new one has dropped.
+    :raises UnfinishedWriteError: the new content is in place; see there.
     :raises StorageError: nothing was replaced: no room, no permission, no such directory; the old content is as it was.
     """
     old = _open_old(path) if overwrite_old else None
@@ -56,7 +61,7 @@ def write_atomic(path: Path, data: bytes, mode: int = PRIVATE_FILE, *, overwrite
         if old is not None and os.fstat(old).st_nlink == 0:
             _overwrite(old)
     except OSError as error:
-        _fail(error, path, "the old version could not be overwritten; the new one is in place")
+        _fail(error, path, "the new version is in place, but the bytes of the old one are not overwritten", UnfinishedWriteError)
     finally:
         if old is not None:
             os.close(old)
@@ -66,6 +71,7 @@ def write_atomic(path: Path, data: bytes, mode: int = PRIVATE_FILE, *, overwrite
 def replacing(path: Path, mode: int = PRIVATE_FILE) -> Iterator[BinaryIO]:
     """A binary file that becomes ``path`` when the block ends well, and disappears if it does not.
 
+    :raises UnfinishedWriteError: the new content is in place; see there.
     :raises StorageError: nothing was replaced; the old content of ``path`` is as it was.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(8).hex()}.tmp")
@@ -79,7 +85,9 @@ def replacing(path: Path, mode: int = PRIVATE_FILE) -> Iterator[BinaryIO]:
         done = True
         fsync_directory(path.parent)
     except OSError as error:
-        _fail(error, path, "the directory entry may not be durable" if done else "what was there before is unchanged")
+        if done:
+            _fail(error, path, "the new version is in place, but may not outlive a power failure", UnfinishedWriteError)
+        _fail(error, path, "what was there before is unchanged")
     finally:
         if not done:
             with contextlib.suppress(OSError):
@@ -271,6 +279,6 @@ def _overwrite(descriptor: int) -> None:
     os.fsync(descriptor)
 
 
-def _fail(error: OSError, path: Path, state: str) -> NoReturn:
+def _fail(error: OSError, path: Path, state: str, kind: type[StorageError] = StorageError) -> NoReturn:
     what_to_do = "free some space and repeat" if error.errno in _NO_ROOM else "check the path and its permissions"
-    raise StorageError(f"{path}: {error.strerror or error}; {state}; {what_to_do}") from error
+    raise kind(f"{path}: {error.strerror or error}; {state}; {what_to_do}") from error

@@ -1,0 +1,1 @@
+"""A member's terminal: the wallet, and what patients, doctors and institutions do with it."""
