@@ -6,12 +6,12 @@ Steps: docs/protocol/consultation.md, "appointments".
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from msgspec.structs import replace
 
 from salus import labels
-from salus.codec import Bytes32, Bytes64, Label, Message, Name, Size, encode
+from salus.codec import Bytes32, Bytes64, Label, Message, Name, Size
 from salus.consultation.registration import MemberKey, verify_member_signature
 from salus.errors import Refused, refuse_unless
 from salus.groups.ristretto255 import Point, Scalar, base_mul, decode_point, decode_scalar, random_scalar
@@ -108,9 +108,9 @@ def _sign(doctor: MemberKey, network: bytes, label: str, unsigned: Message, rand
     return doctor.sign(network, label, signed_part(unsigned), random)
 
 
-def signed_part(message: Message) -> bytes:
-    """What a signature covers: the encoding of the message's tuple without its last element, the signature."""
-    return encode(message.to_value()[:-1])
+def signed_part(message: Message) -> tuple[Any, ...]:
+    """What a signature covers: the message's codec value without its last element, the signature."""
+    return message.to_value()[:-1]
 
 
 _UNSIGNED: Final = bytes(64)

@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from salus import labels
-from salus.codec import Bytes32, Bytes64, Message, Size, encode
+from salus.codec import Bytes32, Bytes64, Message, Size
 from salus.consultation.enrolment import ID_BYTES, EnrolmentKey, pad_identity, verify_enrolment_signature
 from salus.consultation.registration import (
     PATIENT,
@@ -134,9 +134,9 @@ def request_credential(
     return IssuingRequest(key.F, quarter, index, secret.P, proof, signature)
 
 
-def issuing_message(quarter: int, index: int, P: bytes) -> bytes:
-    """What F signs: the encoding of (quarter, i, P_i); the network is in every signature's fields."""
-    return encode((quarter, index, P))
+def issuing_message(quarter: int, index: int, P: bytes) -> tuple[int, int, bytes]:
+    """What F signs: (quarter, i, P_i); the network is in every signature's fields."""
+    return (quarter, index, P)
 
 
 def check_issuing_signature(network: bytes, request: IssuingRequest) -> None:

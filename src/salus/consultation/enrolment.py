@@ -6,7 +6,7 @@ answer is sealed under a key derived from the same exchange, so only the holder 
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from salus import labels
 from salus.codec import Bytes32, Bytes64, Message, Name, Size
@@ -130,7 +130,7 @@ class EnrolmentKey:
         """Fresh f (enrolment, step 3)."""
         return cls(random_scalar(random))
 
-    def sign(self, network: bytes, label: str, message: bytes, random: Random) -> bytes:
+    def sign(self, network: bytes, label: str, message: Any, random: Random) -> bytes:
         """Schnorr signature under f over (network, F, message): 64 bytes."""
         return schnorr_sign(label, SUITE, self._f, (network, self.F), message, random)
 
@@ -147,7 +147,7 @@ class EnrolmentKey:
         return f"EnrolmentKey(F={self.F.hex()[:8]}..)"
 
 
-def verify_enrolment_signature(network: bytes, label: str, F: bytes, message: bytes, signature: bytes) -> None:
+def verify_enrolment_signature(network: bytes, label: str, F: bytes, message: Any, signature: bytes) -> None:
     """Check :meth:`EnrolmentKey.sign`.
 
     :raises Refused: ``bad-signature``, ``bad-point``.
@@ -200,8 +200,8 @@ def check_patient_enrolment(network: bytes, request: PatientEnrolment) -> None:
         raise Refused("bad-possession", error.detail) from None
 
 
-def _possession_message(code: str, identity: str) -> bytes:
-    return h2(labels.ENROLMENT_DIGEST, SUITE, PATIENT, code, identity)
+def _possession_message(code: str, identity: str) -> tuple[Any, ...]:
+    return (PATIENT, code, identity)
 
 
 def state_enrolment(
@@ -237,5 +237,5 @@ def pad_identity(identity: str) -> bytes:
     return data.ljust(ID_BYTES, b"\0")
 
 
-def _statement_message(identity: str, F: bytes, serial: int) -> bytes:
-    return h2(labels.ENROLMENT_DIGEST, SUITE, "statement", identity, F, serial)
+def _statement_message(identity: str, F: bytes, serial: int) -> tuple[Any, ...]:
+    return (EnrolmentStatement.KIND, identity, F, serial)

@@ -5,12 +5,12 @@ Steps: docs/protocol/consultation.md, "receipts".
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from msgspec.structs import replace
 
 from salus import labels
-from salus.codec import Bytes32, Bytes64, Message, Name, Size, encode
+from salus.codec import Bytes32, Bytes64, Message, Name, Size
 from salus.consultation.credentials import Pid
 from salus.consultation.registration import SUITE, MemberKey, verify_member_signature
 from salus.errors import Refused, refuse_unless
@@ -18,6 +18,7 @@ from salus.groups.ristretto255 import Point, Scalar, decode_point
 from salus.symmetric import Random, kdf, seal, unseal
 
 _UNSIGNED: Final = bytes(64)
+Value = tuple[Any, ...]
 
 
 class UploadReceipt(Message, frozen=True):
@@ -35,8 +36,8 @@ class UploadReceipt(Message, frozen=True):
     signature: Bytes64
 
 
-def _upload_message(network: bytes, digest: bytes, size_bytes: int, keep_until_ms: int) -> bytes:
-    return encode((network, digest, size_bytes, keep_until_ms))
+def _upload_message(network: bytes, digest: bytes, size_bytes: int, keep_until_ms: int) -> Value:
+    return (network, digest, size_bytes, keep_until_ms)
 
 
 def sign_upload(
@@ -86,8 +87,8 @@ class SealedReceipt(Message, frozen=True):
     box: Annotated[bytes, Size(16, 4096)]
 
 
-def _storage_message(receipt: StorageReceipt) -> bytes:
-    return encode(receipt.to_value()[:-1])
+def _storage_message(receipt: StorageReceipt) -> Value:
+    return receipt.to_value()[:-1]
 
 
 def _receipt_key(shared: Point, network: bytes, tx_hash: bytes, nonce: bytes) -> tuple[bytes, tuple[bytes, bytes, bytes]]:
@@ -127,7 +128,7 @@ def open_storage_receipt(
     return receipt
 
 
-def _as_bad_receipt(network: bytes, label: str, cloud: str, W_C: bytes | Point, message: bytes, signature: bytes) -> None:
+def _as_bad_receipt(network: bytes, label: str, cloud: str, W_C: bytes | Point, message: Value, signature: bytes) -> None:
     try:
         verify_member_signature(network, label, cloud, W_C, message, signature)
     except Refused as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from salus import labels
 from salus.codec import Bytes32, Bytes64, Label, Message, Name
@@ -277,7 +277,7 @@ class MemberKey:
         """The public part, for the ledger."""
         return MemberRecord(self.role, self.name, self.P, self.Q)
 
-    def sign(self, network: bytes, label: str, message: bytes, random: Random) -> bytes:
+    def sign(self, network: bytes, label: str, message: Any, random: Random) -> bytes:
         """Schnorr signature under s over ``(label, suite, network, name, W, R, message)``: R || z, 64 bytes."""
         return schnorr_sign(label, SUITE, self.s, (network, self.name, self.W_bytes), message, random)
 
@@ -299,7 +299,7 @@ class MemberKey:
         return f"MemberKey({self.role} {self.name})"
 
 
-def verify_member_signature(network: bytes, label: str, name: str, W: bytes | Point, message: bytes, signature: bytes) -> None:
+def verify_member_signature(network: bytes, label: str, name: str, W: bytes | Point, message: Any, signature: bytes) -> None:
     """Check :meth:`MemberKey.sign`.
 
     :param W: the signer's public key, looked up under ``name``.
@@ -336,7 +336,7 @@ class CentreKey:
         """The public part, for genesis."""
         return CentreRecord(check_name(name), self.Pub.encode(), self.signing_key.encode(), self.sealing_key.encode())
 
-    def sign(self, network: bytes, name: str, label: str, message: bytes, random: Random) -> bytes:
+    def sign(self, network: bytes, name: str, label: str, message: Any, random: Random) -> bytes:
         """The centre's Schnorr signature: R || z, 64 bytes; verify with :func:`verify_member_signature` under ``signing_key``."""
         return schnorr_sign(label, SUITE, self.signing_secret, (network, name, self.signing_key.encode()), message, random)
 
