@@ -1,0 +1,127 @@
+"""C-CDA documents: title, kind, patient, date (HL7 CDA Release 2, clinical document header).
+
+XML by defusedxml: no DTD, no entities, nothing fetched. Elements are dropped as soon as they are read, with bounds on
+their number and depth, so a hostile document costs little memory.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml.common import DefusedXmlException  # type: ignore[import-untyped]
+from defusedxml.ElementTree import iterparse  # type: ignore[import-untyped]
+
+from salus.errors import FormatError
+from salus.records.info import PARSE_BYTES_MAX, Peek, RecordInfo, compact_date, plural
+
+MEDIA_TYPE: Final = "application/cda+xml"
+ELEMENTS_MAX: Final = 500_000
+"""The largest documents seen have 20,000 elements."""
+DEPTH_MAX: Final = 100
+"""CDA nests about 20 levels deep."""
+
+_ROOT: Final = re.compile(rb"<(?:[A-Za-z_][\w.-]{0,30}:)?ClinicalDocument[\s>]")
+_NAMESPACE: Final = b"urn:hl7-org:v3"
+_V3: Final = "{urn:hl7-org:v3}"
+
+
+def looks_like(peek: Peek) -> bool:
+    """Whether the file begins as a CDA document."""
+    start = peek.head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    return start.startswith(b"<") and _ROOT.search(peek.head) is not None and _NAMESPACE in peek.head
+
+
+def recognise(peek: Peek) -> RecordInfo:
+    """Recognise a CDA document.
+
+    :raises FormatError: malformed, not a CDA document, or too large to be summarised.
+    """
+    if peek.size_bytes > PARSE_BYTES_MAX:
+        raise FormatError(f"XML of {peek.size_bytes} bytes is too large to be summarised (over {PARSE_BYTES_MAX})")
+    header = _Header()
+    peek.stream.seek(0)
+    try:
+        for event, element in iterparse(peek.stream, events=("start", "end"), forbid_dtd=True):
+            if event == "start":
+                header.enter(element)
+            else:
+                header.leave(element)
+    except DefusedXmlException:
+        raise FormatError("the XML declares a document type or entities, which no C-CDA needs") from None
+    except (ParseError, ValueError, LookupError) as error:
+        raise FormatError(f"the XML is malformed: {error}") from None
+    title = header.title or header.kind or "untitled document"
+    details = [
+        ("kind", header.kind),
+        ("patient", header.patient()),
+        ("date", compact_date(header.time)),
+        ("sections", "; ".join(header.sections)),
+    ]
+    patient = header.patient()
+    return RecordInfo.of("ccda", MEDIA_TYPE, f"C-CDA {title}" + (f" for {patient}" if patient else ""), details)
+
+
+class _Header:
+    """Collects the header's few values while elements stream by."""
+
+    def __init__(self) -> None:
+        self.title = self.kind = self.time = ""
+        self.sections: list[str] = []
+        self._names: list[str] = []
+        self._family = self._gender = self._born = ""
+        self._path: list[str] = []
+        self._open: list[Element] = []
+        self._elements = 0
+
+    def enter(self, element: Element) -> None:
+        name = element.tag.removeprefix(_V3)
+        if not self._path and element.tag != f"{_V3}ClinicalDocument":
+            raise FormatError("the root element is not a ClinicalDocument")
+        self._path.append(name)
+        self._open.append(element)
+        self._elements += 1
+        if len(self._path) > DEPTH_MAX:
+            raise FormatError(f"the XML is nested more than {DEPTH_MAX} levels deep")
+        if self._elements > ELEMENTS_MAX:
+            raise FormatError(f"the XML has more than {plural(ELEMENTS_MAX, 'element')}")
+
+    def leave(self, element: Element) -> None:
+        path, text = self._path, (element.text or "").strip()
+        if len(path) < 2:
+            return
+        if len(path) == 2:
+            self._top_level(path[1], element, text)
+        elif path[1] == "recordTarget" and "patient" in path[:-1]:
+            self._patient(path, element, text)
+        elif path[-1] == "title" and path[-2] == "section" and len(self.sections) < 20:
+            self.sections.append(text)
+        self._path.pop()
+        self._open.pop()
+        element.clear()
+        self._open[-1].remove(element)
+
+    def _top_level(self, name: str, element: Element, text: str) -> None:
+        if name == "title":
+            self.title = text
+        elif name == "code":
+            self.kind = element.get("displayName", "")
+        elif name == "effectiveTime":
+            self.time = element.get("value", "")
+
+    def _patient(self, path: list[str], element: Element, text: str) -> None:
+        own = path[path.index("patient") + 1 :]
+        if own == ["name", "given"]:
+            self._names.append(text)
+        elif own == ["name", "family"] and not self._family:
+            self._family = text
+        elif own == ["administrativeGenderCode"]:
+            self._gender = element.get("displayName") or element.get("code") or ""
+        elif own == ["birthTime"]:
+            self._born = compact_date(element.get("value", ""))
+
+    def patient(self) -> str:
+        """Name, gender and date of birth, as far as they are given."""
+        name = " ".join([*self._names[:2], self._family]).strip()
+        return ", ".join(part for part in (name, self._gender, f"born {self._born}" if self._born else "") if part)
