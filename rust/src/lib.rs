@@ -7,9 +7,13 @@ use pyo3::types::PyDict;
 
 pub mod args;
 pub mod batch;
+pub mod bls12_381;
 pub mod codec;
 pub mod counts;
 pub mod ed25519;
+pub mod g1;
+pub mod g2;
+pub mod gt;
 pub mod merkle_map;
 pub mod pool;
 pub mod ristretto255;
@@ -66,6 +70,10 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(ed25519::ed25519_verify_batch, m)?)?;
     m.add_function(wrap_pyfunction!(codec::encode_value, m)?)?;
     m.add_function(wrap_pyfunction!(codec::decode_value, m)?)?;
+    m.add_class::<g1::G1>()?;
+    m.add_class::<g2::G2>()?;
+    m.add_class::<gt::Gt>()?;
+    m.add_function(wrap_pyfunction!(gt::pairing, m)?)?;
     m.add_class::<merkle_map::MerkleMap>()?;
     m.add_function(wrap_pyfunction!(operation_counts, m)?)?;
     m.add_function(wrap_pyfunction!(reset_operation_counts, m)?)?;

@@ -251,7 +251,7 @@ impl Map {
             Some(_) => return Err("versions must grow"),
             None => (None, NOTHING),
         };
-        changes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        changes.sort_unstable_by_key(|change| change.0);
         if changes.windows(2).any(|pair| pair[0].0 == pair[1].0) {
             return Err("a key is repeated");
         }

@@ -1,0 +1,82 @@
+//! G2 of BLS12-381 for Python.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::args::{self, refuse};
+use crate::bls12_381::{multiplier, P2};
+use crate::counts::{self, Op};
+
+/// An element of G2; decoded ones are in the subgroup and not the identity.
+#[pyclass(frozen, module = "salus._native")]
+pub struct G2(pub P2);
+
+#[pymethods]
+impl G2 {
+    #[staticmethod]
+    fn decode(data: &[u8]) -> PyResult<Self> {
+        let bytes = args::array::<{ P2::SIZE }>(data, "a G2 element has 96 bytes")?;
+        counts::add(Op::Decode, 1);
+        P2::decode(&bytes).map(Self).ok_or_else(|| refuse("not a canonical encoding of a G2 element, or the identity"))
+    }
+
+    #[staticmethod]
+    fn hash(py: Python<'_>, message: &[u8], dst: &[u8]) -> PyResult<Self> {
+        if dst.is_empty() {
+            return Err(refuse("the domain separation tag is empty"));
+        }
+        counts::add(Op::HashToGroup, 1);
+        Ok(Self(py.detach(|| P2::hash(message, dst))))
+    }
+
+    #[staticmethod]
+    fn generator() -> Self {
+        Self(P2::generator())
+    }
+
+    fn encode<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.encode())
+    }
+
+    fn encode_uncompressed<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.encode_uncompressed())
+    }
+
+    fn is_identity(&self) -> bool {
+        self.0.is_identity()
+    }
+
+    fn mul(&self, py: Python<'_>, scalar: &[u8]) -> PyResult<Self> {
+        let by = multiplier(scalar).ok_or_else(|| refuse("a multiplier has 32 bytes and is below the group order"))?;
+        counts::add(Op::G2Mul, 1);
+        Ok(Self(py.detach(|| self.0.mul(&by))))
+    }
+
+    fn __add__(&self, other: &Self) -> Self {
+        Self(self.0.add(&other.0))
+    }
+
+    fn __sub__(&self, other: &Self) -> Self {
+        Self(self.0.add(&other.0.neg()))
+    }
+
+    fn __neg__(&self) -> Self {
+        Self(self.0.neg())
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        other.cast::<Self>().is_ok_and(|o| self.0.equals(&o.get().0))
+    }
+
+    fn __hash__(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.0.encode().hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "G2(..)"
+    }
+}
