@@ -132,7 +132,7 @@ def test_segments_are_those_of_crypt4gh() -> None:
 
 
 def test_without_places_a_swap_succeeds() -> None:
-    """The attack that the nonces repair: a reader that opens segments one by one, as Crypt4GH's do, takes any order and number."""
+    """What the nonces repair: a reader that opens segments one by one, as those of Crypt4GH do, takes any order and number."""
     body, summary = encrypt(plain(4 * SEGMENT_BYTES))
     cipher = ChaCha20Poly1305(body_keys(KEY, CONTEXT).body)
     s = cut(body)
