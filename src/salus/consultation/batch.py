@@ -13,10 +13,18 @@ forge a signature; v_i = u_i hides a false nullifier (tests/attacks/test_batch_w
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Final
 
-from salus.consultation.envelope import OpenedEnvelope, Statement, VerifiedEnvelope, accept, open_sender, open_signature, verify_opened
+from salus.consultation.envelope import (
+    OpenedEnvelope,
+    Statement,
+    VerifiedEnvelope,
+    accept,
+    open_sender,
+    open_signature,
+    verify_opened,
+)
 from salus.consultation.reply import OpenedReply, VerifiedReply, verify_opened_reply
 from salus.errors import Refused
 from salus.groups.ristretto255 import Point, Scalar, decode_point, msm_vartime, mul_one_scalar
@@ -115,21 +123,24 @@ def open_envelopes(statements: Sequence[Statement], theta: Scalar) -> list[Opene
     :param theta: the epoch's shared value.
     :return: for each its opened form, or the refusal.
     """
-    results: list[OpenedEnvelope | Refused] = []
-    keys: list[Point | Refused] = [_try(lambda s=s: decode_point(s.envelope.A, "A")) for s in statements]
-    shared = iter(mul_one_scalar(theta, [k for k in keys if isinstance(k, Point)]))
-    for statement, key in zip(statements, keys, strict=True):
-        if isinstance(key, Refused):
-            results.append(key)
-            continue
-        point = next(shared)
-        results.append(_try(lambda s=statement, p=point: open_signature(s, open_sender(s, p))))
-    return results
+    keys = [_decode_key(statement) for statement in statements]
+    shared = iter(mul_one_scalar(theta, [key for key in keys if isinstance(key, Point)]))
+    return [
+        key if isinstance(key, Refused) else _open_with(statement, next(shared))
+        for statement, key in zip(statements, keys, strict=True)
+    ]
 
 
-def _try[T](step: Callable[[], T]) -> T | Refused:
+def _decode_key(statement: Statement) -> Point | Refused:
     try:
-        return step()
+        return decode_point(statement.envelope.A, "A")
+    except Refused as refusal:
+        return refusal
+
+
+def _open_with(statement: Statement, shared: Point) -> OpenedEnvelope | Refused:
+    try:
+        return open_signature(statement, open_sender(statement, shared))
     except Refused as refusal:
         return refusal
 

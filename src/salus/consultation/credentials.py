@@ -240,7 +240,9 @@ def finish_credential(request: IssuingRequest, secret: SecretValue, answer: Issu
 
     :raises Refused: ``bad-partial-key``, ``wrong-quarter``.
     """
-    refuse_unless((answer.quarter, answer.index) == (request.quarter, request.index), "wrong-quarter", "answer to another request")
+    refuse_unless(
+        (answer.quarter, answer.index) == (request.quarter, request.index), "wrong-quarter", "answer to another request"
+    )
     refuse_unless(request.P == secret.P, "bad-partial-key", "the request was made with another secret")
     hp = pid_digest(answer.pid)
     s, _ = finish_key(PATIENT, hp, request.quarter, secret, answer.partial, Pub)

@@ -233,7 +233,9 @@ def pad_identity(identity: str) -> bytes:
     :raises Refused: ``bad-encoding`` if it is empty, too long, or holds a zero byte.
     """
     data = identity.encode()
-    refuse_unless(0 < len(data) <= ID_BYTES and 0 not in data, "bad-encoding", f"an identity has 1 to {ID_BYTES} bytes, none zero")
+    refuse_unless(
+        0 < len(data) <= ID_BYTES and 0 not in data, "bad-encoding", f"an identity has 1 to {ID_BYTES} bytes, none zero"
+    )
     return data.ljust(ID_BYTES, b"\0")
 
 

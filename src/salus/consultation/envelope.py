@@ -163,13 +163,28 @@ def challenge(network: bytes, sender: Sender, I: bytes, R1: bytes, R2: bytes, co
     )  # fmt: skip
 
 
+class Topic(msgspec.Struct, frozen=True):
+    """What a sender is about to send: all of t0 that does not depend on the sender's own randomness.
+
+    :ivar kind: the transaction's kind, e.g. ``"consultation.request"``.
+    :ivar pk_BC: the epoch's public key, 32 bytes. :ivar valid_until_ms: block time.
+    :ivar own: the kind's own public fields, codec values.
+    """
+
+    kind: str
+    epoch: int
+    pk_BC: bytes  # noqa: N815
+    valid_until_ms: int
+    own: Value
+
+
 class EnvelopeDraft:
     """A sender's envelope under way; holds a and g, which are secret.
 
     Made by :meth:`begin`; then :attr:`t0`, :attr:`cm` and :attr:`S` are fixed, the body is made, and :meth:`sign` ends it.
     """
 
-    __slots__ = ("A", "I", "S", "_B", "a", "cm", "credential", "epoch", "domain", "nf", "sender", "t0", "valid_until_ms")
+    __slots__ = ("A", "I", "S", "_B", "a", "cm", "credential", "domain", "epoch", "nf", "sender", "t0", "valid_until_ms")
 
     def __init__(self, domain: Domain, credential: Credential, epoch: int, valid_until_ms: int, a: Scalar, g: bytes) -> None:
         self.domain = domain
@@ -183,32 +198,24 @@ class EnvelopeDraft:
         self.cm = commitment(credential.P, credential.Q, credential.hp, credential.quarter, g)
         # step 2
         self._B = nullifier_base(domain.network, credential.P, credential.Q, credential.hp, credential.quarter)
-        self.I = self._B.mul(credential.s).encode()  # noqa: E741
+        self.I = self._B.mul(credential.s).encode()
         self.nf = nullifier(self.I)
         self.t0: Value = ()
         self.S = b""
 
     @classmethod
-    def begin(
-        cls, domain: Domain, credential: Credential, kind: str, epoch: int, pk_BC: bytes, valid_until_ms: int, own: Value, random: Random
-    ) -> EnvelopeDraft:
-        """Steps 1 to 3 with fresh a and g.
-
-        :param kind: the transaction's kind, e.g. ``"consultation.request"``.
-        :param own: the kind's own public fields, codec values.
-        """
-        return cls.begin_with(domain, credential, kind, epoch, pk_BC, valid_until_ms, own, random_scalar(random), random(32))
+    def begin(cls, domain: Domain, credential: Credential, topic: Topic, random: Random) -> EnvelopeDraft:
+        """Steps 1 to 3 with fresh a and g."""
+        return cls.begin_with(domain, credential, topic, random_scalar(random), random(32))
 
     @classmethod
-    def begin_with(
-        cls, domain: Domain, credential: Credential, kind: str, epoch: int, pk_BC: bytes, valid_until_ms: int, own: Value, a: Scalar, g: bytes
-    ) -> EnvelopeDraft:  # fmt: skip
+    def begin_with(cls, domain: Domain, credential: Credential, topic: Topic, a: Scalar, g: bytes) -> EnvelopeDraft:
         """:meth:`begin` with given a and g, for test vectors: reusing either in two envelopes gives both away."""
-        draft = cls(domain, credential, epoch, valid_until_ms, a, g)
-        draft.t0 = make_t0(kind, domain.network, epoch, pk_BC, draft.A, valid_until_ms, own)
+        draft = cls(domain, credential, topic.epoch, topic.valid_until_ms, a, g)
+        draft.t0 = make_t0(topic.kind, domain.network, topic.epoch, topic.pk_BC, draft.A, topic.valid_until_ms, topic.own)
         # step 3
         context = (draft.t0, draft.cm, draft.nf)
-        key = kdf(labels.NODE_SEAL, SUITE, [decode_point(pk_BC, "pk_BC").mul(a).encode()], context)
+        key = kdf(labels.NODE_SEAL, SUITE, [decode_point(topic.pk_BC, "pk_BC").mul(a).encode()], context)
         draft.S = seal(key, pack_sender(draft.sender), context)
         return draft
 

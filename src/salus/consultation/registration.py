@@ -43,11 +43,13 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?/[a-z0-9]([a-z0-9-]{0,61}
 
 
 def check_name(name: str) -> str:
-    """Return ``name`` if it has the form ``institution/local-id`` (lower-case ASCII letters, digits, inner hyphens; at most 48 + 63).
+    """Return ``name`` if it has the form ``institution/local-id`` (a-z, 0-9, inner hyphens; 48 + 63 at most).
 
     :raises Refused: ``bad-encoding``.
     """
-    refuse_unless(_NAME.fullmatch(name) is not None, "bad-encoding", "a name is institution/local-id in a-z, 0-9 and inner hyphens")
+    refuse_unless(
+        _NAME.fullmatch(name) is not None, "bad-encoding", "a name is institution/local-id in a-z, 0-9 and inner hyphens"
+    )
     return name
 
 
@@ -105,7 +107,9 @@ def prove_possession(
     return schnorr_sign(labels.POSSESSION, SUITE, secret, fields, b"", random)
 
 
-def check_possession(network: bytes, role: str, subject: str | bytes, quarter: int, index: int, public: bytes, proof: bytes) -> Point:
+def check_possession(
+    network: bytes, role: str, subject: str | bytes, quarter: int, index: int, public: bytes, proof: bytes
+) -> Point:
     """Check :func:`prove_possession`; returns the decoded point.
 
     :raises Refused: ``bad-possession``, ``bad-point``.
@@ -228,7 +232,9 @@ def issue_partial_key(w: Scalar, role: str, identity: str | bytes, quarter: int,
     return PartialKey(Q, y.encode())
 
 
-def finish_key(role: str, identity: str | bytes, quarter: int, secret: SecretValue, partial: PartialKey, Pub: Point) -> tuple[Scalar, Point]:
+def finish_key(
+    role: str, identity: str | bytes, quarter: int, secret: SecretValue, partial: PartialKey, Pub: Point
+) -> tuple[Scalar, Point]:
     """Check ``y*P0 = alpha*Pub + Q`` and return (s, W) (registration, step 5).
 
     :raises Refused: ``bad-partial-key``, ``bad-point``, ``bad-scalar``.
@@ -292,7 +298,7 @@ class MemberKey:
         :raises Refused: ``bad-partial-key`` if the secret does not belong to the record.
         """
         key = cls(record.role, record.name, record.P, record.Q, decode_scalar(secret, "s"))
-        refuse_unless(key.W == record.public_key(Pub), "bad-partial-key", f"the secret is not the one of {record.name}")
+        refuse_unless(record.public_key(Pub) == key.W, "bad-partial-key", f"the secret is not the one of {record.name}")
         return key
 
     def __repr__(self) -> str:

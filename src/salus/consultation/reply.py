@@ -12,7 +12,6 @@ from salus import labels
 from salus.codec import Bytes32, Bytes64, Message, Name
 from salus.consultation.credentials import PID_BYTES, Pid
 from salus.consultation.envelope import Value
-from salus.consultation.payload import ReplyHeader
 from salus.consultation.receipts import UploadReceipt
 from salus.consultation.registration import SUITE, MemberKey
 from salus.consultation.request import ConsultationRequest, OpenedRequest, PendingRequest, RequestKeys, tx_hash
@@ -36,7 +35,7 @@ from salus.symmetric import Random, kdf, mac, mac_matches, xor
 class ConsultationReply(Message, frozen=True):
     """Transaction 2. Field names are the protocol's.
 
-    :ivar PID2: dynamic pseudonym, 92 bytes. :ivar A_D: the doctor's one-time key. :ivar digest, size_bytes: of the encrypted body C_D.
+    :ivar PID2: dynamic pseudonym, 92 bytes. :ivar A_D: the doctor's one-time key. :ivar digest, size_bytes: of the body C_D.
     :ivar M_k1: the doctor's signature. :ivar M_k2: MAC for the patient. :ivar h1: hash of the request. :ivar U: upload receipt.
     """
 
@@ -112,27 +111,22 @@ class ReplyDraft:
 
         :raises Refused: ``not-your-request``.
         """
-        refuse_unless(opened.request.ID_D == doctor.name, "not-your-request")
+        refuse_unless(doctor.name == opened.request.ID_D, "not-your-request")
         return cls(network, doctor, opened, random_scalar(random))
-
-    def header(self, request_digest: bytes, time_ms: int, media_type: str, filename: str) -> ReplyHeader:
-        """Header of the reply's body.
-
-        :param request_digest: H2(m_PA) of the payload that was diagnosed.
-        """
-        return ReplyHeader(request_digest, time_ms, media_type, filename)
 
     def finish(self, digest: bytes, size_bytes: int, U: UploadReceipt, random: Random) -> ConsultationReply:
         """Steps 4 and 5: the MAC, the signature, the transaction."""
         M_k2 = reply_mac(self.keys.k_mac, self.t0, self.PID2, digest, size_bytes)
         body = (self.t0, self.PID2, digest, size_bytes, M_k2, U.to_value())
-        M_k1 = schnorr_sign(labels.SIG_REPLY, SUITE, self.doctor.s, (self.network, self.doctor.name, self.doctor.W_bytes), body, random)
+        M_k1 = schnorr_sign(
+            labels.SIG_REPLY, SUITE, self.doctor.s, (self.network, self.doctor.name, self.doctor.W_bytes), body, random
+        )
         return ConsultationReply(
             self.PID2, self.doctor.name, self.A_D, digest, size_bytes, M_k1, M_k2, self.opened.request.sn, self.opened.h1, U
         )
 
     @property
-    def a_D(self) -> Scalar:  # noqa: N802
+    def a_D(self) -> Scalar:
         """The one-time secret (opens the storage receipt).
 
         :raises Refused: ``erased``.
@@ -219,12 +213,13 @@ class CheckedReply(msgspec.Struct, frozen=True):
     body_key: bytes
     body_context: Value
 
-    def check_header(self, header: ReplyHeader) -> None:
+    def check_payload(self, request_digest: bytes) -> None:
         """The diagnosis is about this patient's own payload (check-up, step 5).
 
+        :param request_digest: H2(m_PA) as the reply's header has it.
         :raises Refused: ``wrong-request``.
         """
-        refuse_unless(mac_matches(header.request_digest, self.payload_digest), "wrong-request", "the diagnosis is about another payload")
+        refuse_unless(mac_matches(request_digest, self.payload_digest), "wrong-request", "about another payload")
 
     def __repr__(self) -> str:
         return f"CheckedReply({self.reply.ID_D}, sn={self.reply.sn})"
@@ -234,8 +229,8 @@ def check_reply(network: bytes, pending: PendingRequest, reply: ConsultationRepl
     """The patient's check of a reply (check-up, steps 1 to 4).
 
     :param proven_tx_hash: hash of the transaction whose inclusion under a certified header the caller has verified.
-    :raises Refused: ``not-committed``, ``wrong-request``, ``wrong-doctor``, ``bad-pseudonym``, ``bad-mac``, ``bad-signature``, ``erased``,
-        ``bad-point``, ``bad-scalar``.
+    :raises Refused: ``not-committed``, ``wrong-request``, ``wrong-doctor``, ``bad-pseudonym``, ``bad-mac``, ``bad-signature``,
+        ``erased``, ``bad-point``, ``bad-scalar``.
     """
     # step 1
     refuse_unless(reply.tx_hash() == proven_tx_hash, "not-committed")

@@ -23,6 +23,7 @@ from salus.consultation.envelope import (
     SealedSignature,
     Sender,
     Statement,
+    Topic,
     Value,
     check_commitment,
     make_statement,
@@ -30,7 +31,6 @@ from salus.consultation.envelope import (
     open_signature,
     verify_opened,
 )
-from salus.consultation.payload import RequestHeader
 from salus.consultation.receipts import UploadReceipt
 from salus.consultation.registration import SUITE, Domain, MemberKey
 from salus.errors import Refused, refuse_unless
@@ -45,8 +45,8 @@ SealedForDoctor = Annotated[bytes, Size(DOCTOR_PLAINTEXT_BYTES + 16, DOCTOR_PLAI
 class ConsultationRequest(Message, frozen=True):
     """Transaction 1. Field names are the protocol's.
 
-    :ivar PID1: dynamic pseudonym, 92 bytes. :ivar ID_D: the doctor's name. :ivar A: one-time key. :ivar digest, size_bytes: of the
-        encrypted body C in the cloud. :ivar M1: sealed signature of knowledge. :ivar M2: MAC for the doctor. :ivar sn: the slot.
+    :ivar PID1: dynamic pseudonym, 92 bytes. :ivar ID_D: the doctor's name. :ivar A: one-time key. :ivar digest, size_bytes:
+        of the encrypted body C in the cloud. :ivar M1: sealed signature. :ivar M2: MAC for the doctor. :ivar sn: the slot.
     :ivar S, S_D: the sender, sealed to the nodes and to the doctor. :ivar cm: commitment to the sender. :ivar nf: nullifier.
     :ivar epoch: of the shared value. :ivar valid_until_ms: block time. :ivar U: the cloud's upload receipt.
     """
@@ -94,7 +94,7 @@ class RequestContext(msgspec.Struct, frozen=True):
     """
 
     epoch: int
-    pk_BC: bytes
+    pk_BC: bytes  # noqa: N815
     W_D: bytes
     E_sn: bytes
 
@@ -117,7 +117,8 @@ def request_statement(domain: Domain, request: ConsultationRequest, context: Req
 def open_at_node(domain: Domain, request: ConsultationRequest, context: RequestContext, theta: Scalar) -> OpenedEnvelope:
     """A node opens a request (envelope, steps 6 to 9); then ``verify_opened`` or a batch.
 
-    :raises Refused: ``wrong-epoch``, ``bad-seal``, ``bad-commitment``, ``bad-proof``, ``bad-nullifier``, ``bad-point``, ``bad-scalar``.
+    :raises Refused: ``wrong-epoch``, ``bad-seal``, ``bad-commitment``, ``bad-proof``, ``bad-nullifier``, ``bad-point``,
+        ``bad-scalar``.
     """
     return open_envelope(request_statement(domain, request, context), theta)
 
@@ -159,7 +160,9 @@ class RequestDraft:
 
     __slots__ = ("ID_D", "PID1", "S_D", "body_context", "body_key", "context", "credential", "domain", "envelope", "keys", "sn")
 
-    def __init__(self, domain: Domain, credential: Credential, ID_D: str, sn: int, context: RequestContext, envelope: EnvelopeDraft) -> None:
+    def __init__(
+        self, domain: Domain, credential: Credential, ID_D: str, sn: int, context: RequestContext, envelope: EnvelopeDraft
+    ) -> None:
         self.domain = domain
         self.credential = credential
         self.ID_D = ID_D
@@ -181,23 +184,23 @@ class RequestDraft:
 
     @classmethod
     def begin(
-        cls, domain: Domain, credential: Credential, ID_D: str, sn: int, context: RequestContext, valid_until_ms: int, random: Random
+        cls,
+        domain: Domain,
+        credential: Credential,
+        ID_D: str,
+        sn: int,
+        context: RequestContext,
+        valid_until_ms: int,
+        random: Random,
     ) -> RequestDraft:
         """Steps 1 to 5, with fresh a and g.
 
         :raises Refused: ``erased`` for a wiped credential, ``bad-point`` for a context that is no point.
         """
         own = own_fields(ID_D, sn, context)
-        kind = ConsultationRequest.KIND
-        draft = EnvelopeDraft.begin(domain, credential, kind, context.epoch, context.pk_BC, valid_until_ms, own, random)
+        topic = Topic(ConsultationRequest.KIND, context.epoch, context.pk_BC, valid_until_ms, own)
+        draft = EnvelopeDraft.begin(domain, credential, topic, random)
         return cls(domain, credential, ID_D, sn, context, draft)
-
-    def header(self, time_ms: int, media_type: str, filename: str) -> RequestHeader:
-        """Header of m_PA for this credential.
-
-        :param time_ms: when the payload was measured; block time may differ by a genesis constant at most.
-        """
-        return RequestHeader(self.credential.pid, time_ms, media_type, filename)
 
     def finish(
         self, digest: bytes, size_bytes: int, U: UploadReceipt, payload_digest: bytes, random: Random
@@ -205,7 +208,7 @@ class RequestDraft:
         """Steps 6 to 8: the MAC, the signature, the transaction; and what the patient keeps until the check-up.
 
         :param digest, size_bytes: of the encrypted body, from :mod:`salus.records`.
-        :param payload_digest: H2(m_PA), from :class:`~.payload.PayloadDigest`.
+        :param payload_digest: H2(m_PA), from :mod:`salus.records.payload`.
         """
         e = self.envelope
         M2 = request_mac(self.keys.k_mac, e.t0, e.cm, self.S_D, self.PID1, digest, size_bytes)
@@ -214,8 +217,8 @@ class RequestDraft:
             PID1=self.PID1, ID_D=self.ID_D, A=e.A, digest=digest, size_bytes=size_bytes, M1=signed.M1, M2=M2, sn=self.sn, S=e.S,
             S_D=self.S_D, cm=e.cm, nf=e.nf, epoch=e.epoch, valid_until_ms=e.valid_until_ms, U=U,
         )  # fmt: skip
-        pending = PendingRequest(request.tx_hash(), self.ID_D, self.sn, self.context.W_D, e.a, self.credential, payload_digest, e.valid_until_ms)
-        return request, pending
+        h1, W_D = request.tx_hash(), self.context.W_D
+        return request, PendingRequest(h1, self.ID_D, self.sn, W_D, e.a, self.credential, payload_digest, e.valid_until_ms)
 
     def __repr__(self) -> str:
         return f"RequestDraft({self.ID_D}, sn={self.sn})"
@@ -231,7 +234,15 @@ class PendingRequest:
     __slots__ = ("ID_D", "W_D", "_a", "credential", "h1", "payload_digest", "sn", "valid_until_ms")
 
     def __init__(
-        self, h1: bytes, ID_D: str, sn: int, W_D: bytes, a: Scalar, credential: Credential, payload_digest: bytes, valid_until_ms: int
+        self,
+        h1: bytes,
+        ID_D: str,
+        sn: int,
+        W_D: bytes,
+        a: Scalar,
+        credential: Credential,
+        payload_digest: bytes,
+        valid_until_ms: int,
     ) -> None:
         self.h1 = h1
         self.ID_D = ID_D
@@ -259,9 +270,9 @@ class PendingRequest:
 
     def export_secret(self) -> bytes:
         """Encoding for the sealed wallet (never for a backup)."""
-        return _StoredPending(
-            self.h1, self.ID_D, self.sn, self.W_D, self.a.encode(), self.credential.export_secret(), self.payload_digest, self.valid_until_ms
-        ).encode()
+        a, credential = self.a.encode(), self.credential.export_secret()
+        fields = (self.h1, self.ID_D, self.sn, self.W_D, a, credential, self.payload_digest, self.valid_until_ms)
+        return _StoredPending(*fields).encode()
 
     @classmethod
     def from_secret(cls, data: bytes) -> PendingRequest:
@@ -311,28 +322,31 @@ class OpenedRequest(msgspec.Struct, frozen=True):
     body_key: bytes
     body_context: Value
 
-    def check_header(self, header: RequestHeader, block_time_ms: int, tolerance_ms: int) -> None:
+    def check_payload(self, pid: bytes, time_ms: int, block_time_ms: int, tolerance_ms: int) -> None:
         """Compare pid and time of the opened payload (treatment, step 7).
 
+        :param pid, time_ms: as the payload's header has them.
         :param block_time_ms: time of the block that holds the request.
         :param tolerance_ms: genesis constant.
         :raises Refused: ``bad-pseudonym``, ``bad-time``.
         """
-        refuse_unless(mac_matches(header.pid, self.pid), "bad-pseudonym", "the payload names another pid")
-        refuse_unless(abs(header.time_ms - block_time_ms) <= tolerance_ms, "bad-time")
+        refuse_unless(mac_matches(pid, self.pid), "bad-pseudonym", "the payload names another pid")
+        refuse_unless(abs(time_ms - block_time_ms) <= tolerance_ms, "bad-time")
 
     def __repr__(self) -> str:
         return f"OpenedRequest({self.request.ID_D}, sn={self.request.sn})"
 
 
-def open_request(domain: Domain, request: ConsultationRequest, context: RequestContext, doctor: MemberKey, slot: SlotKey) -> OpenedRequest:
+def open_request(
+    domain: Domain, request: ConsultationRequest, context: RequestContext, doctor: MemberKey, slot: SlotKey
+) -> OpenedRequest:
     """The doctor opens and verifies a request (treatment, steps 1 to 6).
 
     :raises Refused: ``not-your-request``, ``wrong-epoch``, ``erased``, ``bad-seal``, ``bad-commitment``, ``bad-proof``,
         ``bad-nullifier``, ``bad-pseudonym``, ``bad-mac``, ``bad-point``, ``bad-scalar``.
     """
     # step 1: the slot and the keys are this doctor's
-    mine = request.ID_D == doctor.name and request.sn == slot.sn and context.W_D == doctor.W_bytes and context.E_sn == slot.E
+    mine = doctor.name == request.ID_D and request.sn == slot.sn and doctor.W_bytes == context.W_D and context.E_sn == slot.E
     refuse_unless(mine, "not-your-request")
     statement = request_statement(domain, request, context)
     # step 2

@@ -95,8 +95,8 @@ class Accusation(Message, frozen=True):
     deal: Bytes32
     X: Bytes32
     Y: Bytes32
-    proof_X: Bytes64
-    proof_Y: Bytes64
+    proof_x: Bytes64
+    proof_y: Bytes64
     signature: Bytes64
 
 
@@ -229,7 +229,9 @@ def check_deal(network: bytes, deal: Deal, seats: int, W_dealer: bytes | Point) 
         decode_scalar(coefficient, "coefficient")
     decode_point(deal.T, "T")
     try:
-        schnorr_verify(labels.SIG_DEAL, SUITE, decode_point(deal.R, "R"), (network, deal.R), deal.to_value()[:-2], deal.possession)
+        schnorr_verify(
+            labels.SIG_DEAL, SUITE, decode_point(deal.R, "R"), (network, deal.R), deal.to_value()[:-2], deal.possession
+        )
     except Refused as error:
         raise Refused("bad-deal", f"proof of r: {error.detail}") from None
     verify_member_signature(network, labels.SIG_DEAL, deal.dealer, W_dealer, _signed(deal), deal.signature)
@@ -287,7 +289,9 @@ def box_theta(network: bytes, holder: MemberKey, epoch: int, theta: Scalar, seat
     return replace(draft, signature=holder.sign(network, labels.THETA_BOX, _signed(draft), random))
 
 
-def open_theta_box(network: bytes, box: ThetaBox, node: MemberKey, secret: EpochSecret, T: bytes, W_holder: bytes | Point) -> Scalar:
+def open_theta_box(
+    network: bytes, box: ThetaBox, node: MemberKey, secret: EpochSecret, T: bytes, W_holder: bytes | Point
+) -> Scalar:
     """Open a boxed theta and compare it with T (shared value, step 9).
 
     :param T: pk_BC of the epoch, from the ledger.
@@ -297,7 +301,9 @@ def open_theta_box(network: bytes, box: ThetaBox, node: MemberKey, secret: Epoch
     verify_member_signature(network, labels.THETA_BOX, box.holder, W_holder, _signed(box), box.signature)
     X, Y = mul_one_point([node.s, secret.e], decode_point(box.R, "R"))
     context = (network, box.epoch, box.holder, box.node, box.R)
-    theta = decode_scalar(unseal(kdf(labels.THETA_BOX, SUITE, [X.encode(), Y.encode()], context), box.box, context, "bad-seal"), "theta")
+    theta = decode_scalar(
+        unseal(kdf(labels.THETA_BOX, SUITE, [X.encode(), Y.encode()], context), box.box, context, "bad-seal"), "theta"
+    )
     check_theta(theta, T)
     return theta
 
@@ -307,9 +313,9 @@ def accuse(network: bytes, deal: Deal, node: MemberKey, secret: EpochSecret, ran
     R = decode_point(deal.R, "R")
     X, Y = mul_one_point([node.s, secret.e], R)
     fields = _accusation_fields(network, deal, node.name)
-    proof_X = dleq_prove(SUITE, node.s, node.W, R, X, fields, random)
-    proof_Y = dleq_prove(SUITE, secret.e, base_mul(secret.e), R, Y, fields, random)
-    draft = Accusation(deal.epoch, node.name, deal.digest(), X.encode(), Y.encode(), proof_X, proof_Y, _UNSIGNED)
+    proof_x = dleq_prove(SUITE, node.s, node.W, R, X, fields, random)
+    proof_y = dleq_prove(SUITE, secret.e, base_mul(secret.e), R, Y, fields, random)
+    draft = Accusation(deal.epoch, node.name, deal.digest(), X.encode(), Y.encode(), proof_x, proof_y, _UNSIGNED)
     return replace(draft, signature=node.sign(network, labels.SIG_ACCUSE, _signed(draft), random))
 
 
@@ -331,8 +337,8 @@ def judge(network: bytes, deal: Deal, accusation: Accusation, seat: Seat) -> str
         verify_member_signature(network, labels.SIG_ACCUSE, seat.name, seat.W, _signed(accusation), accusation.signature)
         R = decode_point(deal.R, "R")
         X, Y = decode_point(accusation.X, "X"), decode_point(accusation.Y, "Y")
-        dleq_verify(SUITE, decode_point(seat.W, "W_j"), R, X, fields, accusation.proof_X)
-        dleq_verify(SUITE, decode_point(seat.E, "E_j"), R, Y, fields, accusation.proof_Y)
+        dleq_verify(SUITE, decode_point(seat.W, "W_j"), R, X, fields, accusation.proof_x)
+        dleq_verify(SUITE, decode_point(seat.E, "E_j"), R, Y, fields, accusation.proof_y)
     except Refused as error:
         raise Refused("bad-accusation", error.detail) from None
     root = beta(deal_context(network, deal.epoch, deal.dealer), seat.name, deal.R, accusation.X, accusation.Y)
