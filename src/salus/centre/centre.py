@@ -1,0 +1,147 @@
+"""The centre as a party: its key file, its tables, what it writes to the ledger, and what its operator can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from salus.centre.service import CentreService
+from salus.centre.store import CentreStore, Member
+from salus.consultation.enrolment import enrolment_digest
+from salus.consultation.registration import INSTITUTION, NODE, PATIENT, CentreKey, MemberRecord, quarter_of
+from salus.errors import Refused, TransportError
+from salus.files import make_private_directory, read_key_file, write_key_file
+from salus.ledger.client import CommittedTransaction, LedgerClient
+from salus.ledger.kinds.parties import (
+    REVOKED_CREDENTIALS_MAX,
+    InstitutionRegistration,
+    PartyRegistration,
+    PartyRevocation,
+    PatientRevocation,
+    key_digest,
+    sign_by_centre,
+)
+from salus.symmetric import Random
+
+KEY_FILE: Final = "centre.key"
+STORE_FILE: Final = "centre.sqlite"
+_UNSIGNED: Final = bytes(64)
+_log = structlog.get_logger(__name__)
+
+
+class Centre:
+    """The trusted centre of one network.
+
+    :param directory: its own directory: ``centre.key`` (mode 0600) and ``centre.sqlite``.
+    :param ledger: its client of the ledger.
+    """
+
+    def __init__(self, directory: Path, name: str, ledger: LedgerClient, now_ms: Callable[[], int], random: Random) -> None:
+        self.name = name
+        self._key = load_key(directory)
+        self._ledger = ledger
+        self._now_ms = now_ms
+        self._random = random
+        self._store = CentreStore(directory / STORE_FILE)
+        self.service = CentreService(self._key, name, ledger.network, self._store, self._registration, now_ms, random)
+
+    def handle(self, method: str, body: bytes) -> bytes:
+        """See :class:`salus.transport.Service`; registrations that were made are then put on the ledger."""
+        answer = self.service.handle(method, body)
+        self.flush()
+        return answer
+
+    def flush(self) -> None:
+        """Put pending registrations on the ledger; those that no node takes now stay pending."""
+        for member in self._store.members():
+            if member.state != "pending":
+                continue
+            try:
+                self._ledger.submit(member.transaction)
+            except TransportError as error:
+                _log.warning("registration-pending", name=member.name, error=str(error))
+                return
+            except Refused as refused:
+                if refused.reason != "already-registered":
+                    raise
+            self._store.set_member_state(member.name, member.role, "live")
+
+    def _registration(self, record: MemberRecord, possession: bytes, display_name: str) -> bytes:
+        """The transaction that registers a member, signed (registration, step 6)."""
+        if record.role == NODE:
+            raise Refused("not-authorised", "nodes are registered with all their keys; see docs/operating")
+        if record.role == INSTITUTION:
+            draft: PartyRegistration | InstitutionRegistration = InstitutionRegistration(
+                record, display_name, possession, "HL2", 1, _UNSIGNED
+            )
+        else:
+            draft = PartyRegistration(record, display_name, possession, _UNSIGNED)
+        return sign_by_centre(self._ledger.network, self.name, self._key, draft, self._random).encode()
+
+    # --- the operator ---
+
+    def new_code(self, role: str, subject: str, display_name: str = "") -> str:
+        """Open an enrolment code to be handed out in person; see :meth:`CentreService.new_code`."""
+        return self.service.new_code(role, subject, display_name or subject)
+
+    def members(self) -> list[Member]:
+        """Named parties that enrolled here."""
+        return self._store.members()
+
+    def patients(self) -> list[str]:
+        """Identities of the enrolled patients: the centre alone sees this list."""
+        return [patient.identity for patient in self._store.patients()]
+
+    def revoke_member(self, role: str, name: str) -> CommittedTransaction:
+        """End a named party's key; nodes refuse it from the next block on.
+
+        :raises Refused: ``unknown-party``, ``revoked``, ``not-authorised`` (too many seats).
+        """
+        W = self._ledger.member_key(role, name)
+        draft = PartyRevocation(role, name, key_digest(W), _UNSIGNED)
+        done = self._ledger.submit(self._signed(draft))
+        self._store.set_member_state(name, role, "revoked")
+        return done
+
+    def revoke_patient(self, identity: str) -> list[CommittedTransaction]:
+        """End a patient's credentials: every hp of every quarter still accepted or already issued, and its enrolment key.
+
+        :raises Refused: ``unknown-party`` if no such patient is enrolled.
+        """
+        patient = self._store.patient_by_identity(identity)
+        if patient is None:
+            raise Refused("unknown-party", f"no enrolled {PATIENT} {identity}")
+        digests = sorted({*self.service.revocation_digests(identity), enrolment_digest(self._ledger.network, patient.F)})
+        last_quarter = quarter_of(self._now_ms()) + 1
+        done = []
+        for start in range(0, len(digests), REVOKED_CREDENTIALS_MAX):
+            part = tuple(digests[start : start + REVOKED_CREDENTIALS_MAX])
+            done.append(self._ledger.submit(self._signed(PatientRevocation(last_quarter, part, _UNSIGNED))))
+        self._store.retire_patient(identity)
+        return done
+
+    def _signed(self, draft: PartyRevocation | PatientRevocation) -> bytes:
+        return sign_by_centre(self._ledger.network, self.name, self._key, draft, self._random).encode()
+
+    def close(self) -> None:
+        """Close the centre's tables."""
+        self._store.close()
+
+
+def create_key(directory: Path, random: Random) -> CentreKey:
+    """Make the centre's key file (set-up, step 1).
+
+    :raises StorageError: it cannot be written, or there is one.
+    """
+    make_private_directory(directory)
+    key = CentreKey.generate(random)
+    write_key_file(directory / KEY_FILE, key.export_secret())
+    return key
+
+
+def load_key(directory: Path) -> CentreKey:
+    """Read the centre's key file."""
+    return CentreKey.from_secret(read_key_file(directory / KEY_FILE, "the centre's key"))

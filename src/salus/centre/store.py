@@ -1,0 +1,208 @@
+"""What the centre remembers, in one SQLite file (WAL, synchronous=FULL).
+
+None of it is consulted when a patient is authenticated: nodes verify credentials by arithmetic alone. The tables say
+which enrolment codes are open, which index of which quarter is spent, and keep each patient's signed issuing requests,
+without which no trace counts.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from salus.errors import DamagedFile, Refused, StorageError, refuse_unless
+
+_SCHEMA_VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE codes (code_digest BLOB PRIMARY KEY, role TEXT NOT NULL, subject TEXT NOT NULL, display_name TEXT NOT NULL,
+                    expires_ms INTEGER NOT NULL, spent INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE answers (call_digest BLOB PRIMARY KEY, answer BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE patients (identity TEXT NOT NULL, serial INTEGER NOT NULL, F BLOB NOT NULL, statement BLOB NOT NULL,
+                       live INTEGER NOT NULL, PRIMARY KEY (identity, serial)) WITHOUT ROWID;
+CREATE UNIQUE INDEX one_live_key ON patients (identity) WHERE live = 1;
+CREATE UNIQUE INDEX patient_by_key ON patients (F);
+CREATE TABLE issued (identity TEXT NOT NULL, quarter INTEGER NOT NULL, position INTEGER NOT NULL, request BLOB NOT NULL,
+                     PRIMARY KEY (identity, quarter, position)) WITHOUT ROWID;
+CREATE TABLE members (name TEXT NOT NULL, role TEXT NOT NULL, display_name TEXT NOT NULL, transaction_bytes BLOB NOT NULL,
+                      state TEXT NOT NULL, PRIMARY KEY (name, role)) WITHOUT ROWID;
+"""
+
+
+class EnrolmentCode(msgspec.Struct, frozen=True):
+    """An open enrolment code: what it may enrol. The code itself is stored as its digest only."""
+
+    role: str
+    subject: str
+    display_name: str
+    expires_ms: int
+
+
+class Patient(msgspec.Struct, frozen=True):
+    """A patient's live enrolment key."""
+
+    identity: str
+    serial: int
+    F: bytes
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A named party. ``state``: ``pending`` (not on the ledger yet), ``live`` or ``revoked``."""
+
+    name: str
+    role: str
+    display_name: str
+    transaction: bytes
+    state: str
+
+
+class CentreStore:
+    """Durable tables of the centre.
+
+    :param path: SQLite file; created with mode 0600.
+    :raises DamagedFile: the file is not the centre's database or is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        if not path.exists():
+            path.touch(mode=0o600)
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            if version == 0:
+                with self.transaction():
+                    for statement in _SCHEMA.split(";\n"):
+                        self._db.execute(statement)
+                    self._db.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+        except sqlite3.DatabaseError as error:
+            raise DamagedFile(f"{path} cannot be read ({error}); restore the centre's directory from its backup") from None
+        if version not in (0, _SCHEMA_VERSION):
+            raise StorageError(f"{path} has schema {version}; this release reads {_SCHEMA_VERSION}: use the release that wrote it")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All statements of the block become durable together, or none does.
+
+        :raises StorageError: the disk is full or failed; nothing of the block is kept.
+        """
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.DatabaseError as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise StorageError(f"{self._path} cannot be written ({error}); free space or repair the disk, then try again") from None
+
+    def add_code(self, code_digest: bytes, code: EnrolmentCode) -> None:
+        """Open an enrolment code."""
+        with self.transaction():
+            self._db.execute(
+                "INSERT INTO codes (code_digest, role, subject, display_name, expires_ms) VALUES (?, ?, ?, ?, ?)",
+                (code_digest, code.role, code.subject, code.display_name, code.expires_ms),
+            )
+
+    def spend_code(self, code_digest: bytes, time_ms: int) -> EnrolmentCode:
+        """Spend a code inside the caller's transaction.
+
+        :raises Refused: ``bad-code`` if it is unknown, spent or expired.
+        """
+        row = self._db.execute("SELECT role, subject, display_name, expires_ms, spent FROM codes WHERE code_digest = ?", (code_digest,)).fetchone()
+        if row is None:
+            raise Refused("bad-code")
+        *fields, spent = row
+        code = EnrolmentCode(*fields)
+        refuse_unless(not spent and time_ms <= code.expires_ms, "bad-code")
+        self._db.execute("UPDATE codes SET spent = 1 WHERE code_digest = ?", (code_digest,))
+        return code
+
+    def answer(self, call_digest: bytes) -> bytes | None:
+        """The sealed answer given to this very call before, if any: a repeated call gets the same bytes."""
+        row = self._db.execute("SELECT answer FROM answers WHERE call_digest = ?", (call_digest,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def keep_answer(self, call_digest: bytes, answer: bytes) -> None:
+        """Keep a sealed answer, inside the caller's transaction, before it leaves."""
+        self._db.execute("INSERT INTO answers VALUES (?, ?)", (call_digest, answer))
+
+    def patient(self, F: bytes) -> Patient | None:
+        """The patient whose live enrolment key is F."""
+        row = self._db.execute("SELECT identity, serial, F FROM patients WHERE F = ? AND live = 1", (F,)).fetchone()
+        return None if row is None else Patient(*row)
+
+    def patient_by_identity(self, identity: str) -> Patient | None:
+        """The live enrolment of an identity."""
+        row = self._db.execute("SELECT identity, serial, F FROM patients WHERE identity = ? AND live = 1", (identity,)).fetchone()
+        return None if row is None else Patient(*row)
+
+    def next_serial(self, identity: str) -> int:
+        """Serial number of the next enrolment of an identity: 0, then one more after each lost wallet."""
+        (count,) = self._db.execute("SELECT count(*) FROM patients WHERE identity = ?", (identity,)).fetchone()
+        return int(count)
+
+    def add_patient(self, patient: Patient, statement: bytes) -> None:
+        """Enrol, inside the caller's transaction; an earlier key of the same identity is no longer live."""
+        self._db.execute("UPDATE patients SET live = 0 WHERE identity = ?", (patient.identity,))
+        self._db.execute("INSERT INTO patients VALUES (?, ?, ?, ?, 1)", (patient.identity, patient.serial, patient.F, statement))
+
+    def retire_patient(self, identity: str) -> None:
+        """Revoked: the enrolment key gets no more credentials."""
+        with self.transaction():
+            self._db.execute("UPDATE patients SET live = 0 WHERE identity = ?", (identity,))
+
+    def spend_index(self, identity: str, quarter: int, index: int, request: bytes) -> None:
+        """Spend credential ``index`` of a quarter, inside the caller's transaction, and keep the signed request.
+
+        :raises Refused: ``quota`` if the index is spent already.
+        """
+        try:
+            self._db.execute("INSERT INTO issued VALUES (?, ?, ?, ?)", (identity, quarter, index, request))
+        except sqlite3.IntegrityError:
+            raise Refused("quota", f"credential {index} of quarter {quarter} was issued already; ask for the next index") from None
+
+    def issuing_requests(self, identity: str) -> list[bytes]:
+        """Every signed issuing request of an identity (for a trace)."""
+        return [bytes(r[0]) for r in self._db.execute("SELECT request FROM issued WHERE identity = ? ORDER BY quarter, position", (identity,))]
+
+    def issued_quarters(self, identity: str) -> list[int]:
+        """Quarters in which an identity got credentials (for a revocation)."""
+        return [int(r[0]) for r in self._db.execute("SELECT DISTINCT quarter FROM issued WHERE identity = ? ORDER BY quarter", (identity,))]
+
+    def put_member(self, member: Member) -> None:
+        """Record a named party, inside the caller's transaction."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?)",
+            (member.name, member.role, member.display_name, member.transaction, member.state),
+        )
+
+    def set_member_state(self, name: str, role: str, state: str) -> None:
+        """``pending`` -> ``live`` -> ``revoked``."""
+        with self.transaction():
+            self._db.execute("UPDATE members SET state = ? WHERE name = ? AND role = ?", (state, name, role))
+
+    def members(self, name: str | None = None) -> list[Member]:
+        """Named parties, all or those of one name."""
+        where, values = ("", ()) if name is None else (" WHERE name = ?", (name,))
+        rows = self._db.execute(f"SELECT name, role, display_name, transaction_bytes, state FROM members{where} ORDER BY name", values)  # noqa: S608 - constant text
+        return [Member(*row) for row in rows]
+
+    def patients(self) -> list[Patient]:
+        """Live enrolments (the centre alone sees this list)."""
+        return [Patient(*row) for row in self._db.execute("SELECT identity, serial, F FROM patients WHERE live = 1 ORDER BY identity")]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()

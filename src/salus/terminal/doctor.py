@@ -1,0 +1,295 @@
+"""A doctor's terminal: publishes slots, opens requests, treats in the order of sn, erases.
+
+Steps: docs/protocol/consultation.md, "appointments", "treatment" and "reply".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from salus.codec import Bytes32, Message
+from salus.consultation.appointments import SLOTS_A_BATCH_MAX, SlotKey, cancel_slots, decline_request, publish_slots
+from salus.consultation.receipts import SealedReceipt, StorageReceipt, open_storage_receipt
+from salus.consultation.registration import MemberKey
+from salus.consultation.reply import ConsultationReply, ReplyDraft
+from salus.consultation.request import ConsultationRequest, OpenedRequest, RequestContext, open_request
+from salus.errors import Refused, TransportError, WalletError, refuse_unless
+from salus.groups.ristretto255 import Scalar, decode_scalar
+from salus.ledger.client import CommittedTransaction, LedgerClient
+from salus.records.digest import BodySummary
+from salus.records.payload import PayloadHeader, ReplyHeader
+from salus.symmetric import Random
+from salus.terminal.bodies import BodyTransfer, Payload, Progress, no_progress
+from salus.terminal.wallet import Wallet
+from salus.terminal.wallet_content import SlotEntry
+
+OPEN: Final = "open"
+TAKEN: Final = "taken"
+REPLYING: Final = "replying"
+REPLIED: Final = "replied"
+DECLINED: Final = "declined"
+CANCELLED: Final = "cancelled"
+_KEEP_MARGIN_MS: Final = 60_000
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A committed request that waits for this doctor.
+
+    :ivar id: first half of its hash, for commands. :ivar height: block that holds it. :ivar time_ms: that block's time.
+    """
+
+    id: str
+    sn: int
+    day: str
+    tx_hash: bytes
+    height: int
+    time_ms: int
+    size_bytes: int
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A patient's payload that the doctor opened.
+
+    :ivar path: the file below ``received/``. :ivar digest: H2(m_PA), which the reply names.
+    """
+
+    id: str
+    sn: int
+    tx_hash: bytes
+    path: Path
+    media_type: str
+    file_name: str
+    measured_ms: int
+    digest: bytes
+
+
+class Treated(msgspec.Struct, frozen=True):
+    """A committed and stored reply."""
+
+    id: str
+    sn: int
+    request_tx: bytes
+    reply_tx: bytes
+    reply_height: int
+
+
+class _PendingReply(Message, frozen=True):
+    """a_D of a reply that is under way, with the transaction, until its storage receipt is checked."""
+
+    KIND = "wallet.pending-reply"
+
+    a_D: Bytes32
+    reply: ConsultationReply
+
+    def __repr__(self) -> str:
+        return "_PendingReply()"
+
+
+class DoctorTerminal:
+    """One doctor on one device.
+
+    :param wallet: the open wallet (role doctor, enrolled).
+    """
+
+    def __init__(self, wallet: Wallet, ledger: LedgerClient, bodies: BodyTransfer, now_ms: Callable[[], int], random: Random) -> None:
+        self._wallet = wallet
+        self._ledger = ledger
+        self._bodies = bodies
+        self._now_ms = now_ms
+        self._random = random
+        entry = wallet.content.member
+        if entry is None:
+            raise WalletError("this wallet holds no doctor's key; enrol with: salus party enrol --role doctor NAME")
+        self._key = MemberKey.from_secret(entry.record, entry.secret, ledger.domain.Pub)
+
+    @property
+    def name(self) -> str:
+        """The doctor's name on the ledger."""
+        return self._key.name
+
+    # --- appointments ---
+
+    def publish(self, day: str, count: int) -> list[int]:
+        """Open ``count`` slots of a day (appointments, step 1); returns their numbers.
+
+        The secret keys are durable before the slots are published.
+
+        :raises Refused: ``too-large``, ``bad-encoding`` for a day that is none.
+        """
+        refuse_unless(count >= 1, "bad-encoding", "publish at least one slot")
+        sns: list[int] = []
+        for start in range(0, count, SLOTS_A_BATCH_MAX):
+            sns += self._publish_batch(day, min(SLOTS_A_BATCH_MAX, count - start))
+        return sns
+
+    def _publish_batch(self, day: str, count: int) -> list[int]:
+        self._ledger.refresh()
+        first = self._ledger.next_sn(self.name)
+        batch, keys = publish_slots(self._ledger.network, self._key, day, first, count, self._random)
+        for key in keys:
+            self._wallet.one_time.put(_slot_file(key.sn), key.export_secret())
+        self._wallet.update(lambda c: c.with_slots(SlotEntry(k.sn, day, k.E, OPEN, None, None) for k in keys))
+        try:
+            self._ledger.submit(batch.encode())
+        except Refused:
+            for key in keys:
+                self._wallet.one_time.erase(_slot_file(key.sn))
+            self._wallet.update(lambda c: c.with_slots(SlotEntry(k.sn, day, k.E, CANCELLED, None, None) for k in keys))
+            raise
+        return [key.sn for key in keys]
+
+    def slots(self) -> list[SlotEntry]:
+        """All slots, after a look at the ledger for requests that took one."""
+        self._ledger.refresh()
+        for entry in self._wallet.content.slots:
+            if entry.state == OPEN:
+                on_ledger = self._ledger.slot(self.name, entry.sn)
+                if on_ledger is not None and on_ledger.request_tx is not None:
+                    self._set(msgspec.structs.replace(entry, state=TAKEN, request_tx=on_ledger.request_tx))
+        return list(self._wallet.content.slots)
+
+    def cancel(self, sns: tuple[int, ...], note: str = "") -> None:
+        """Close open slots, and erase their keys (appointments, step 3).
+
+        :raises Refused: ``slot-taken`` for a slot with a request (decline that instead), ``unknown-slot``.
+        """
+        message = cancel_slots(self._ledger.network, self._key, tuple(sorted(sns)), note, self._random)
+        self._ledger.submit(message.encode())
+        for sn in sns:
+            self._erase_slot(sn, CANCELLED)
+
+    # --- treatment ---
+
+    def queue(self) -> list[Waiting]:
+        """Requests that wait, in the order of sn."""
+        waiting = []
+        for entry in self.slots():
+            if entry.state in (TAKEN, REPLYING) and entry.request_tx is not None:
+                found = self._ledger.transaction(entry.request_tx)
+                request = ConsultationRequest.decode(found.raw)
+                id_ = entry.request_tx.hex()[:16]
+                waiting.append(Waiting(id_, entry.sn, entry.day, entry.request_tx, found.height, found.time_ms, request.size_bytes))
+        return sorted(waiting, key=lambda w: w.sn)
+
+    def open(self, id_: str, progress: Progress = no_progress) -> Record:
+        """Open a request's payload into ``received/`` (treatment, steps 1 to 7).
+
+        :raises Refused: every check of the treatment; ``unknown-request``.
+        """
+        found, opened = self._open(id_)
+        record = self._receive(id_, found, opened, progress)
+        return record
+
+    def _open(self, id_: str) -> tuple[CommittedTransaction, OpenedRequest]:
+        entry = self._entry(id_)
+        assert entry.request_tx is not None
+        found = self._ledger.transaction(entry.request_tx)
+        request = ConsultationRequest.decode(found.raw)
+        placed = self._ledger.request(entry.request_tx)
+        context = RequestContext(request.epoch, placed.pk_BC, placed.W_D, placed.E_sn)
+        slot = SlotKey.from_secret(entry.sn, self._wallet.one_time.get(_slot_file(entry.sn)))
+        return found, open_request(self._ledger.domain, request, context, self._key, slot)
+
+    def _receive(self, id_: str, found: CommittedTransaction, opened: OpenedRequest, progress: Progress) -> Record:
+        tolerance = self._ledger.constants.measured_tolerance_ms
+        request = opened.request
+        summary = BodySummary.of(request.digest, request.size_bytes)
+
+        def accept(header: PayloadHeader) -> None:
+            opened.check_payload(header.pid, header.time_ms, found.time_ms, tolerance)
+
+        got, path = self._bodies.receive(summary, opened.body_key, opened.body_context, PayloadHeader, accept, f"{id_}-record", progress)
+        header = got.header
+        return Record(id_, request.sn, opened.h1, path, header.media_type, header.file_name, header.time_ms, got.m_pa_digest)
+
+    def treat(self, id_: str, reply_file: Path, progress: Progress = no_progress) -> Treated:
+        """Reply to a request (phase 9), wait until it is stored (phases 10 and 11), then erase a_D and e_sn.
+
+        :raises Refused: ``not-your-turn`` if an earlier slot's request waits; ``already-answered``; every check of the treatment.
+        :raises TransportError: the outcome is not known yet; :meth:`resume` finds out.
+        """
+        entry = self._entry(id_)
+        earlier = [w for w in self.queue() if w.sn < entry.sn]
+        if earlier:
+            raise Refused("not-your-turn", f"slot {earlier[0].sn} ({earlier[0].id}) comes before slot {entry.sn}: treat or decline it first")
+        if entry.state == REPLYING:
+            return self._finish_reply(entry)
+        found, opened = self._open(id_)
+        record = self._receive(id_, found, opened, progress)
+        draft = ReplyDraft.begin(self._ledger.network, self._key, opened, self._random)
+        with Payload(reply_file) as payload:
+            header = ReplyHeader(record.digest, self._now_ms(), payload.media_type, payload.file_name, payload.size_bytes)
+            keep_until = self._ledger.time_ms + self._ledger.constants.retention_ms * 2 + _KEEP_MARGIN_MS
+            sealed, receipt = self._bodies.send(header, payload, draft.body_key, draft.body_context, keep_until, progress)
+        reply = draft.finish(sealed.body.digest, sealed.body.size_bytes, receipt, self._random)
+        self._wallet.one_time.put(_reply_file(entry.sn), _PendingReply(draft.a_D.encode(), reply).encode())
+        draft.wipe()
+        replying = msgspec.structs.replace(entry, state=REPLYING, reply_tx=reply.tx_hash())
+        self._set(replying)
+        return self._finish_reply(replying)
+
+    def _finish_reply(self, entry: SlotEntry) -> Treated:
+        pending = _PendingReply.decode(self._wallet.one_time.get(_reply_file(entry.sn)))
+        reply = pending.reply
+        committed = self._ledger.find(reply.tx_hash()) or self._ledger.submit(reply.encode())
+        self._check_stored(reply, decode_scalar(pending.a_D, "a_D"), committed.height)
+        # reply, step 7: from here on long-term keys open nothing of this consultation
+        self._wallet.one_time.erase(_reply_file(entry.sn))
+        self._erase_slot(entry.sn, REPLIED)
+        return Treated(reply.h1.hex()[:16], entry.sn, reply.h1, reply.tx_hash(), committed.height)
+
+    def _check_stored(self, reply: ConsultationReply, a_D: Scalar, height: int) -> None:
+        sealed = SealedReceipt.decode(self._bodies.storage_receipt(reply.tx_hash()))
+        W_C = self._ledger.member_key("cloud", reply.U.cloud)
+        expected = StorageReceipt(
+            reply.PID2, reply.A_D, reply.ID_D, height, reply.tx_hash(), reply.digest, reply.size_bytes, reply.U.cloud, bytes(64)
+        )
+        open_storage_receipt(self._ledger.network, sealed, a_D, W_C, reply.tx_hash(), expected)
+
+    def decline(self, id_: str, reason: str, note: str = "") -> None:
+        """Decline a request, signed, with a reason code; then erase the slot's key (appointments, step 4)."""
+        entry = self._entry(id_)
+        assert entry.request_tx is not None
+        message = decline_request(self._ledger.network, self._key, entry.sn, entry.request_tx, reason, note, self._random)
+        self._ledger.submit(message.encode())
+        self._erase_slot(entry.sn, DECLINED)
+
+    def resume(self) -> list[Treated]:
+        """Finish replies that were under way."""
+        self._ledger.refresh()
+        done = []
+        for entry in self._wallet.content.slots:
+            if entry.state == REPLYING:
+                try:
+                    done.append(self._finish_reply(entry))
+                except TransportError:
+                    continue  # tried again at the next start
+        return done
+
+    # --- the wallet's slots ---
+
+    def _entry(self, id_: str) -> SlotEntry:
+        for entry in self.slots():
+            if entry.request_tx is not None and entry.request_tx.hex().startswith(id_) and id_:
+                return entry
+        raise Refused("unknown-request", f"no request {id_} for {self.name}; list them with: salus consultation queue")
+
+    def _set(self, entry: SlotEntry) -> None:
+        self._wallet.update(lambda c: c.with_slots([entry]))
+
+    def _erase_slot(self, sn: int, state: str) -> None:
+        self._wallet.one_time.erase(_slot_file(sn))
+        entry = next(s for s in self._wallet.content.slots if s.sn == sn)
+        self._set(msgspec.structs.replace(entry, state=state))
+
+
+def _slot_file(sn: int) -> str:
+    return f"slot-{sn}"
+
+
+def _reply_file(sn: int) -> str:
+    return f"reply-{sn}"

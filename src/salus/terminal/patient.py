@@ -1,0 +1,337 @@
+"""A patient's terminal: enrols, keeps credentials, asks doctors, checks their replies, erases.
+
+Steps: docs/protocol/consultation.md. Whatever is needed to go on after an interruption is durable before the message that
+needs it leaves; :meth:`PatientTerminal.resume` finishes what was under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from salus.consultation.credentials import (
+    CREDENTIALS_A_QUARTER,
+    Credential,
+    IssuedCredentials,
+    IssuingRequests,
+    finish_credential,
+    request_credential,
+)
+from salus.consultation.enrolment import EnrolmentKey, check_statement, enrol_patient
+from salus.consultation.receipts import SealedReceipt, StorageReceipt, open_storage_receipt
+from salus.consultation.registration import SecretValue, quarter_of
+from salus.consultation.reply import CheckedReply, ConsultationReply, check_reply
+from salus.consultation.request import ConsultationRequest, PendingRequest, RequestContext, RequestDraft
+from salus.errors import Refused, WalletError
+from salus.ledger.client import LedgerClient
+from salus.records.digest import BodySummary
+from salus.records.payload import PayloadHeader, ReplyHeader, safe_file_name
+from salus.symmetric import Random
+from salus.terminal.bodies import BodyTransfer, Payload, Progress, no_progress
+from salus.terminal.centre_client import CentreClient
+from salus.terminal.wallet import Wallet
+from salus.terminal.wallet_content import IN_USE, SPENT, UNUSED, ConsultationEntry, CredentialEntry, PatientEntry
+
+SENT: Final = "sent"
+STORED: Final = "stored"
+ANSWERED: Final = "answered"
+DECLINED: Final = "declined"
+FAILED: Final = "failed"
+UNREADABLE: Final = "unreadable"
+OPEN_STATES: Final = (SENT, STORED)
+
+SLOT_RACES_MAX: Final = 8
+"""Lost races in one request before the patient is told; each costs a credential."""
+CREDENTIALS_A_CALL: Final = 16
+_RETRY: Final = frozenset({"slot-taken", "slot-closed", "unknown-slot", "wrong-epoch", "used-key"})
+"""Refusals after which the next slot and the next credential are tried."""
+
+
+class Diagnosis(msgspec.Struct, frozen=True):
+    """A checked reply.
+
+    :ivar path: the file below ``received/``. :ivar reply_tx: hash of Transaction 2.
+    """
+
+    id: str
+    doctor: str
+    sn: int
+    path: Path
+    media_type: str
+    file_name: str
+    time_ms: int
+    reply_tx: bytes
+
+
+class PatientTerminal:
+    """One patient on one device.
+
+    :param wallet: the open wallet (role patient).
+    :param now_ms: clock, UTC milliseconds: only for the time of measurement; all expiry is block time.
+    """
+
+    def __init__(
+        self, wallet: Wallet, ledger: LedgerClient, centre: CentreClient, bodies: BodyTransfer, now_ms: Callable[[], int], random: Random
+    ) -> None:
+        self._wallet = wallet
+        self._ledger = ledger
+        self._centre = centre
+        self._bodies = bodies
+        self._now_ms = now_ms
+        self._random = random
+
+    # --- enrolment and credentials ---
+
+    @property
+    def enrolled(self) -> bool:
+        """Whether the centre has stated this patient's enrolment key."""
+        entry = self._wallet.content.patient
+        return entry is not None and entry.statement is not None
+
+    def enrol(self, code: str) -> None:
+        """Enrol with the code that the centre handed out in person (enrolment, steps 1 to 5).
+
+        The enrolment key is durable before the code is spent, so an interrupted enrolment can be repeated.
+
+        :raises Refused: ``bad-code``, ``bad-signature``.
+        """
+        content = self._wallet.content
+        if content.patient is None:
+            identity = content.name
+            fresh = PatientEntry(identity, EnrolmentKey.generate(self._random).export_secret(), None)
+            content = self._wallet.update(lambda c: c.replace(patient=fresh))
+        entry = self._patient()
+        key = EnrolmentKey.from_secret(entry.enrolment_secret)
+        request = enrol_patient(self._ledger.network, code, entry.identity, key, self._random)
+        statement = self._centre.enrol_patient(request)
+        check_statement(self._ledger.network, self._ledger.centre.name, self._ledger.centre.signing_key, statement)
+        if (statement.identity, statement.F) != (entry.identity, key.F):
+            raise Refused("bad-signature", "the centre stated another identity or key")
+        self._wallet.update(lambda c: c.replace(patient=PatientEntry(entry.identity, entry.enrolment_secret, statement)))
+
+    def renew(self, count: int = CREDENTIALS_A_CALL, quarter: int | None = None) -> int:
+        """Get credentials of a quarter, until ``count`` unused ones are there; returns how many were added.
+
+        :param quarter: this quarter of block time unless given.
+        :raises Refused: ``quota`` when all 64 are issued.
+        """
+        quarter = quarter_of(self._ledger.time_ms) if quarter is None else quarter
+        content = self._wallet.content
+        known = {c.index for c in content.credentials if c.quarter == quarter}
+        unused = len(content.unused_credentials(quarter))
+        wanted = [i for i in range(CREDENTIALS_A_QUARTER) if i not in known][: max(0, count - unused)]
+        if not wanted and unused < count:
+            raise Refused("quota", f"all {CREDENTIALS_A_QUARTER} credentials of this quarter are issued; wait for the next quarter")
+        added = 0
+        for start in range(0, len(wanted), CREDENTIALS_A_CALL):
+            added += self._issue(quarter, wanted[start : start + CREDENTIALS_A_CALL])
+        return added
+
+    def _issue(self, quarter: int, indices: list[int]) -> int:
+        entry = self._patient()
+        key = EnrolmentKey.from_secret(entry.enrolment_secret)
+        drawn = [SecretValue.draw(self._random) for _ in indices]
+        requests = tuple(
+            request_credential(self._ledger.network, key, quarter, i, x, self._random) for i, x in zip(indices, drawn, strict=True)
+        )
+        # the secrets are durable before the centre spends the indices; an answer that is lost can be asked for again
+        answers: IssuedCredentials = self._centre.issue(IssuingRequests(requests))
+        made = [finish_credential(r, x, a, self._ledger.domain.Pub) for r, x, a in zip(requests, drawn, answers.answers, strict=True)]
+        entries = [CredentialEntry(c.quarter, c.index, UNUSED, c.export_secret()) for c in made]
+        self._wallet.update(lambda c: c.with_credentials(entries))
+        return len(entries)
+
+    def _patient(self) -> PatientEntry:
+        entry = self._wallet.content.patient
+        if entry is None:
+            raise WalletError("this wallet is not a patient's, or not enrolled; enrol with: salus party enrol")
+        return entry
+
+    # --- request ---
+
+    def request(
+        self, doctor: str, day: str, path: Path, *, measured_ms: int | None = None, progress: Progress = no_progress
+    ) -> ConsultationEntry:
+        """Send a file to a doctor for one of the free slots of a day (phase 6), and wait until it is stored (phases 7 and 8).
+
+        A lost slot race means all of it again with the next slot and the next credential.
+
+        :raises Refused: ``unknown-party``, ``no-free-slot``, ``quota`` (no unused credential), ``revoked``, and what nodes refuse.
+        :raises TransportError: the outcome is not known yet; :meth:`resume` finds out.
+        """
+        lost: Refused | None = None
+        for _ in range(SLOT_RACES_MAX):
+            self._ledger.refresh()
+            try:
+                with Payload(path) as payload:
+                    entry, request = self._prepare(doctor, day, payload, measured_ms, progress)
+                return self._submit(entry, request)
+            except Refused as refused:
+                if refused.reason not in _RETRY:
+                    raise
+                lost = refused
+        raise Refused("no-free-slot", f"{SLOT_RACES_MAX} slots in a row were lost to others ({lost}); try again later")
+
+    def _prepare(
+        self, doctor: str, day: str, payload: Payload, measured_ms: int | None, progress: Progress
+    ) -> tuple[ConsultationEntry, ConsultationRequest]:
+        ledger = self._ledger
+        W_D = ledger.member_key("doctor", doctor)
+        free = ledger.free_slots(doctor, day)
+        if not free:
+            raise Refused("no-free-slot", f"{doctor} has no free slot on {day}; try another day: salus doctor list")
+        slot = free[int.from_bytes(self._random(8), "big") % len(free)]
+        epoch = ledger.epoch()
+        credential = self._take_credential()
+        context = RequestContext(epoch.number, epoch.pk_BC, W_D, slot.E)
+        valid_until = ledger.time_ms + ledger.constants.valid_until_max_ms * 9 // 10
+        draft = RequestDraft.begin(ledger.domain, credential, doctor, slot.sn, context, valid_until, self._random)
+        header = PayloadHeader(credential.pid, measured_ms or self._now_ms(), payload.media_type, payload.file_name, payload.size_bytes)
+        keep_until = valid_until + ledger.constants.retention_ms + 60_000
+        sealed, receipt = self._bodies.send(header, payload, draft.body_key, draft.body_context, keep_until, progress)
+        request, pending = draft.finish(sealed.body.digest, sealed.body.size_bytes, receipt, sealed.m_pa_digest, self._random)
+        id_ = request.tx_hash().hex()[:16]
+        entry = ConsultationEntry(
+            id=id_, state=SENT, doctor=doctor, day=day, sn=slot.sn, tx_hash=request.tx_hash(), nullifier=request.nf, quarter=credential.quarter,
+            index=credential.index, deadline_ms=valid_until, body_digest=request.digest, body_size_bytes=request.size_bytes,
+            file_name=safe_file_name(payload.file_name),
+        )  # fmt: skip
+        # all that the check-up needs is durable before the transaction leaves
+        self._wallet.one_time.put(_one_time(id_), pending.export_secret())
+        self._wallet.update(lambda c: c.with_consultation(entry))
+        return entry, request
+
+    def _take_credential(self) -> Credential:
+        quarter = quarter_of(self._ledger.time_ms)
+        unused = self._wallet.content.unused_credentials(quarter)
+        if not unused:
+            self.renew(quarter=quarter)
+            unused = self._wallet.content.unused_credentials(quarter)
+        entry = unused[0]
+        # spent before anything leaves: a second request with it would be linked to the first and refused
+        self._wallet.update(lambda c: c.with_credential_state(entry.quarter, entry.index, IN_USE))
+        return Credential.from_secret(entry.secret)
+
+    def _submit(self, entry: ConsultationEntry, request: ConsultationRequest) -> ConsultationEntry:
+        try:
+            committed = self._ledger.submit(request.encode())
+        except Refused as refused:
+            self._close(entry, FAILED)
+            raise refused
+        return self._stored(entry, request, committed.height)
+
+    def _stored(self, entry: ConsultationEntry, request: ConsultationRequest, height: int) -> ConsultationEntry:
+        """Check the storage receipt (storage, step 5); only then is the request called stored."""
+        pending = self._pending(entry.id)
+        sealed = SealedReceipt.decode(self._bodies.storage_receipt(entry.tx_hash))
+        W_C = self._ledger.member_key("cloud", request.U.cloud)
+        expected = StorageReceipt(
+            request.PID1, request.A, request.ID_D, height, entry.tx_hash, request.digest, request.size_bytes, request.U.cloud, bytes(64)
+        )
+        open_storage_receipt(self._ledger.network, sealed, pending.a, W_C, entry.tx_hash, expected)
+        return self._set_state(entry, STORED)
+
+    # --- checking up ---
+
+    def replies(self) -> list[ConsultationEntry]:
+        """All consultations of this wallet, after a look at the ledger for replies and declines."""
+        self._ledger.refresh()
+        for entry in self._wallet.content.consultations:
+            if entry.state in OPEN_STATES:
+                self._look(entry)
+        return list(self._wallet.content.consultations)
+
+    def has_reply(self, entry: ConsultationEntry) -> bool:
+        """Whether a reply to this open consultation is on the ledger."""
+        answer = self._ledger.answer(entry.tx_hash)
+        return answer is not None and answer.reply_tx is not None
+
+    def _look(self, entry: ConsultationEntry) -> None:
+        answer = self._ledger.answer(entry.tx_hash)
+        if answer is not None and answer.declined:
+            self._close(entry, DECLINED)
+        elif answer is None and self._ledger.time_ms > entry.deadline_ms + self._ledger.constants.answer_ms:
+            # a fixed time after valid_until: nobody answers any more (check-up, step 6)
+            self._close(entry, FAILED)
+        elif not self._wallet.one_time.has(_one_time(entry.id)):
+            self._set_state(entry, UNREADABLE)
+
+    def read(self, id_: str, progress: Progress = no_progress) -> Diagnosis:
+        """Check the reply to a consultation and open it (phase 12); then erase the one-time keys.
+
+        :raises Refused: ``not-committed`` while there is no reply; ``erased`` when it was read before; every check of the check-up.
+        """
+        entry = self._wallet.content.consultation(id_)
+        self._ledger.refresh()
+        answer = self._ledger.answer(entry.tx_hash)
+        if answer is None or answer.reply_tx is None:
+            raise Refused("not-committed", f"{entry.doctor} has not replied to {id_} yet; try again later")
+        found = self._ledger.transaction(answer.reply_tx)
+        return self.check(entry, ConsultationReply.decode(found.raw), found.hash, progress)
+
+    def check(self, entry: ConsultationEntry, reply: ConsultationReply, proven_tx: bytes, progress: Progress = no_progress) -> Diagnosis:
+        """Check-up, steps 2 to 6, of a reply whose inclusion was proven."""
+        pending = self._pending(entry.id)
+        checked: CheckedReply = check_reply(self._ledger.network, pending, reply, proven_tx)
+        summary = BodySummary.of(reply.digest, reply.size_bytes)
+        name = f"{entry.id}-{entry.doctor.replace('/', '_')}-reply"
+        opened, path = self._bodies.receive(
+            summary, checked.body_key, checked.body_context, ReplyHeader, lambda header: checked.check_digest(header.m_pa_digest), name, progress
+        )
+        header = opened.header
+        self._close(entry, ANSWERED)
+        pending.wipe()
+        return Diagnosis(entry.id, entry.doctor, entry.sn, path, header.media_type, header.file_name, header.time_ms, reply.tx_hash())
+
+    # --- going on after an interruption ---
+
+    def resume(self) -> list[ConsultationEntry]:
+        """Finish what was under way: requests whose outcome was not known, receipts not yet checked."""
+        self._ledger.refresh()
+        done = []
+        for entry in self._wallet.content.consultations:
+            if entry.state != SENT:
+                continue
+            found = self._ledger.find(entry.tx_hash)
+            if found is not None:
+                done.append(self._stored(entry, ConsultationRequest.decode(found.raw), found.height))
+            elif self._ledger.time_ms > entry.deadline_ms:
+                self._close(entry, FAILED)
+        self._drop_orphans()
+        return done
+
+    def _drop_orphans(self) -> None:
+        """Spend credentials that a request took which was interrupted before it was complete: their A may have been seen."""
+        open_ = {(c.quarter, c.index) for c in self._wallet.content.consultations if c.state in OPEN_STATES}
+        for entry in self._wallet.content.credentials:
+            number = (entry.quarter, entry.index)
+            if entry.state == IN_USE and number not in open_:
+                self._wallet.update(lambda c, n=number: c.with_credential_state(*n, SPENT))  # type: ignore[misc]
+        known = {_one_time(c.id) for c in self._wallet.content.consultations if c.state in OPEN_STATES}
+        for name in self._wallet.one_time.names():
+            if name.startswith("consultation-") and name not in known:
+                self._wallet.one_time.erase(name)
+
+    def _close(self, entry: ConsultationEntry, state: str) -> None:
+        """Erase a, g, x, y, s and everything derived from them, then say so (check-up, step 6)."""
+        self._wallet.one_time.erase(_one_time(entry.id))
+        closed = msgspec.structs.replace(entry, state=state)
+        self._wallet.update(lambda c: c.with_credential_state(entry.quarter, entry.index, SPENT).with_consultation(closed))
+
+    def _set_state(self, entry: ConsultationEntry, state: str) -> ConsultationEntry:
+        changed = msgspec.structs.replace(entry, state=state)
+        self._wallet.update(lambda c: c.with_consultation(changed))
+        return changed
+
+    def _pending(self, id_: str) -> PendingRequest:
+        if not self._wallet.one_time.has(_one_time(id_)):
+            raise Refused("erased", f"the one-time keys of {id_} are gone (read before, or restored from a backup)")
+        return PendingRequest.from_secret(self._wallet.one_time.get(_one_time(id_)))
+
+
+def _one_time(id_: str) -> str:
+    return f"consultation-{id_}"
+
