@@ -11,6 +11,8 @@ pub const MAX_DEPTH: usize = 16;
 pub const MAX_ENCODED_BYTES: usize = 64 * 1024 * 1024;
 /// Most elements of one tuple.
 pub const MAX_ITEMS: usize = 1 << 20;
+/// Tag and length of a byte string, a text or a tuple.
+const HEAD_BYTES: usize = 5;
 
 const TOO_LARGE: &str = "the encoding is larger than 64 MiB";
 const TOO_DEEP: &str = "tuples are nested deeper than 16";
@@ -57,17 +59,17 @@ impl Writer {
 fn put(out: &mut Writer, value: &Bound<'_, PyAny>, depth: usize) -> PyResult<()> {
     if value.is_exact_instance_of::<PyBytes>() {
         let bytes = value.cast::<PyBytes>()?.as_bytes();
-        check_room(out, bytes.len())?;
+        check_room(out, HEAD_BYTES + bytes.len())?;
         out.bytes(bytes);
     } else if value.is_exact_instance_of::<PyInt>() {
-        check_room(out, 8)?;
+        check_room(out, 9)?;
         out.int(value.extract::<u64>().map_err(|_| refuse("the integer is outside 0..2^64"))?);
     } else if value.is_exact_instance_of::<PyString>() {
         let text = value.cast::<PyString>()?.to_str().map_err(|_| refuse("the text is not Unicode"))?;
-        check_room(out, text.len())?;
+        check_room(out, HEAD_BYTES + text.len())?;
         out.text(text);
     } else if value.is_none() {
-        check_room(out, 0)?;
+        check_room(out, 1)?;
         out.0.push(b'n');
     } else if value.is_exact_instance_of::<PyTuple>() {
         let tuple = value.cast::<PyTuple>()?;
@@ -88,9 +90,9 @@ fn put(out: &mut Writer, value: &Bound<'_, PyAny>, depth: usize) -> PyResult<()>
     Ok(())
 }
 
-/// Tag and length take five bytes at most beside the content (the integer's eight are content).
-fn check_room(out: &Writer, content: usize) -> PyResult<()> {
-    if out.0.len().saturating_add(content).saturating_add(5) > MAX_ENCODED_BYTES {
+/// Whether `count` more bytes fit: exactly what decoding accepts, so that whatever decodes can be encoded again.
+fn check_room(out: &Writer, count: usize) -> PyResult<()> {
+    if out.0.len().saturating_add(count) > MAX_ENCODED_BYTES {
         return Err(refuse(TOO_LARGE));
     }
     Ok(())
@@ -103,7 +105,7 @@ fn put_head(out: &mut Writer, count: usize, depth: usize) -> PyResult<()> {
     if count > MAX_ITEMS {
         return Err(refuse(TOO_MANY));
     }
-    check_room(out, 0)?;
+    check_room(out, HEAD_BYTES)?;
     out.tuple(count);
     Ok(())
 }
