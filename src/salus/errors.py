@@ -67,6 +67,8 @@ REASONS: Final[dict[str, str]] = {
     "unknown-case": "There is no such tracing case.",
     "not-started": "The epoch has not started.",
     "notice-too-short": "The activation height is closer than the genesis notice allows.",
+    # body sensors
+    "bad-pairing": "Device and terminal do not share the pairing code; read it from the device and try again.",
     # nodes and transport
     "pool-full": "The node's pool is full; try again later or another node.",
     "no-shared-value": "This node does not hold the epoch's shared value; send the request to another node.",
