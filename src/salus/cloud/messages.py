@@ -6,6 +6,7 @@ method                    request                     answer
 ``cloud.upload-begin``    :class:`UploadBegin`        :class:`UploadState`
 ``cloud.upload-part``     :class:`UploadPart`         :class:`UploadState`
 ``cloud.upload-finish``   :class:`UploadFinish`       encoded upload receipt (:mod:`salus.consultation.receipts`)
+``cloud.upload-whole``    :class:`UploadWhole`        encoded upload receipt: begin, one part and finish in one call
 ``cloud.body-info``       :class:`BodyInfoRequest`    :class:`BodyInfo`
 ``cloud.body-range``      :class:`BodyRangeRequest`   :class:`BodyRange`
 ``cloud.body-proof``      :class:`BodyProofRequest`   encoded :class:`salus.records.digest.RangeProof`
@@ -25,6 +26,7 @@ from salus.transport import PART_BYTES
 UPLOAD_BEGIN: Final = "cloud.upload-begin"
 UPLOAD_PART: Final = "cloud.upload-part"
 UPLOAD_FINISH: Final = "cloud.upload-finish"
+UPLOAD_WHOLE: Final = "cloud.upload-whole"
 BODY_INFO: Final = "cloud.body-info"
 BODY_RANGE: Final = "cloud.body-range"
 BODY_PROOF: Final = "cloud.body-proof"
@@ -75,6 +77,18 @@ class UploadFinish(Message, frozen=True):
     KIND = "cloud.upload-finish"
 
     upload: Bytes16
+
+
+class UploadWhole(Message, frozen=True):
+    """A small body in one call; the number makes a repetition harmless."""
+
+    KIND = "cloud.upload-whole"
+
+    upload: Bytes16
+    network: Bytes32
+    digest: Bytes32
+    keep_until_ms: int
+    data: Annotated[bytes, Size(1, PART_BYTES)]
 
 
 class UploadState(Message, frozen=True):

@@ -1,0 +1,224 @@
+"""A terminal's view of a cloud: upload with resume, download into a sink, look-ups, storage receipts.
+
+Nothing that a cloud says is believed here: upload receipts are checked against the cloud's key, bodies against the
+ledger's digest by the caller (``salus.records`` does so while it decrypts), look-ups against the ledger.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol, TypeVar
+
+import msgspec
+
+from salus.cloud import messages as m
+from salus.codec import Message
+from salus.consultation.receipts import SealedReceipt, UploadReceipt, check_upload
+from salus.errors import Refused, TransportError, refuse_unless
+from salus.groups.ristretto255 import Point
+from salus.records.digest import BodySummary, RangeProof
+from salus.records.streams import Progress, Sink, Source, read_up_to, write_all
+from salus.symmetric import Random
+from salus.transport import PART_BYTES, Transport
+
+WHOLE_BYTES_MAX: Final = 1 << 20
+"""Bodies up to this size go in one call."""
+
+T = TypeVar("T")
+A = TypeVar("A", bound=Message)
+
+
+class SeekableSource(Source, Protocol):
+    """A source that can go back, so that an upload can resume: any open file."""
+
+    def seek(self, offset: int, /) -> int:
+        """Go to ``offset`` from the start."""
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """How often and how patiently a call is repeated that got no answer or was told to wait.
+
+    :ivar attempts: calls in all. :ivar first_wait_ms: before the second; each further wait is twice as long, up to ``wait_ms_max``.
+    """
+
+    attempts: int = 6
+    first_wait_ms: int = 100
+    wait_ms_max: int = 5000
+
+
+class CloudClient:
+    """Calls one cloud."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        party: str,
+        *,
+        random: Random = os.urandom,
+        sleep_ms: Callable[[int], None] = lambda wait_ms: time.sleep(wait_ms / 1000),
+        retry: Retry | None = None,
+    ) -> None:
+        """:param party: the cloud's name on the transport and the ledger."""
+        self._transport = transport
+        self.party = party
+        self._random = random
+        self._sleep_ms = sleep_ms
+        self._retry = retry or Retry()
+
+    def new_upload(self) -> bytes:
+        """A fresh upload number; keep it to resume after an interruption."""
+        return self._random(16)
+
+    def upload(
+        self,
+        source: SeekableSource,
+        body: BodySummary,
+        network: bytes,
+        keep_until_ms: int,
+        W_C: bytes | Point,
+        *,
+        upload: bytes | None = None,
+        progress: Progress | None = None,
+    ) -> UploadReceipt:
+        """Upload an encrypted body and return the cloud's receipt, checked.
+
+        :param source: the encrypted body, from its first byte. :param body: its digest and size.
+        :param W_C: the cloud's public key from the ledger.
+        :param upload: number of an interrupted upload to go on with (:meth:`new_upload`).
+        :param progress: called with the number of bytes that have arrived.
+        :raises Refused: the cloud refused, or ``bad-receipt``. :raises TransportError: no answer, repeatedly.
+        """
+        number = upload if upload is not None else self.new_upload()
+        if body.size_bytes <= WHOLE_BYTES_MAX:
+            source.seek(0)
+            data = read_up_to(source, body.size_bytes + 1)
+            refuse_unless(len(data) == body.size_bytes, "bad-body", "the file is not the body that was announced")
+            whole = m.UploadWhole(number, network, body.digest, keep_until_ms, data)
+            receipt = self._call(m.UPLOAD_WHOLE, whole, UploadReceipt)
+        else:
+            begin = m.UploadBegin(number, network, body.digest, body.size_bytes, keep_until_ms)
+            receipt = self._upload_parts(source, begin, progress)
+        if progress is not None:
+            progress(body.size_bytes)
+        refuse_unless(receipt.cloud == self.party, "bad-receipt", f"signed by {receipt.cloud}, not by {self.party}")
+        refuse_unless(receipt.keep_until_ms >= keep_until_ms, "bad-receipt", "the cloud keeps the body for less than was asked")
+        check_upload(network, receipt, body.digest, body.size_bytes, W_C)
+        return receipt
+
+    def download(self, body: BodySummary, sink: Sink, *, offset: int = 0, progress: Progress | None = None) -> int:
+        """Write the body from ``offset`` on into ``sink``; returns how many bytes were written.
+
+        The bytes are *not* verified here: check the digest (or decrypt, which does) before believing them.
+
+        :raises Refused: ``missing-body``, or ``bad-body`` if the cloud sends more or less than the ledger names.
+        """
+        at = offset
+        for data in self._ranges(body, offset):
+            write_all(sink, data)
+            at += len(data)
+            if progress is not None:
+                progress(at)
+        return at - offset
+
+    def open(self, body: BodySummary) -> RemoteBody:
+        """The body as a source (for :func:`salus.records.body.decrypt_body`, which verifies while it reads)."""
+        return RemoteBody(self._ranges(body, 0))
+
+    def info(self, digest: bytes) -> m.BodyInfo:
+        """Whether the cloud says it holds a body.
+
+        :raises Refused: ``missing-body``.
+        """
+        return self._call(m.BODY_INFO, m.BodyInfoRequest(digest), m.BodyInfo)
+
+    def range_with_proof(self, body: BodySummary, first: int, count: int, offset: int, size: int) -> tuple[RangeProof, bytes]:
+        """A run of segments with its proof, for :func:`salus.records.digest.verify_range`."""
+        proof = self._call(m.BODY_PROOF, m.BodyProofRequest(body.digest, first, count), RangeProof)
+        answer = self._call(m.BODY_RANGE, m.BodyRangeRequest(body.digest, offset, size), m.BodyRange)
+        return proof, answer.data
+
+    def find(self, by: str, value: bytes) -> Iterator[m.Filing]:
+        """All filings under a pseudonym, a one-time key or a doctor's name (``messages.BY_..``), page by page."""
+        after, more = 0, True
+        while more:
+            found = self._call(m.FIND, m.Find(by, value, after, m.FOUND_MAX), m.Found)
+            for filing in found.filings:
+                refuse_unless(filing.number > after, "bad-encoding", "the cloud's answers go in circles")
+                after = filing.number
+                yield filing
+            more = bool(found.more) and bool(found.filings)
+
+    def storage_receipt(self, tx_hash: bytes) -> SealedReceipt:
+        """The sealed storage receipt of a committed transaction; open it with its one-time secret.
+
+        :raises Refused: ``not-committed`` (also while the cloud lags behind), ``missing-body``, ``bad-body``.
+        """
+        return self._call(m.STORAGE_RECEIPT, m.ReceiptRequest(tx_hash), SealedReceipt)
+
+    def status(self) -> m.CloudStatus:
+        """What the cloud says of itself."""
+        return self._call(m.STATUS, m.StatusRequest(), m.CloudStatus)
+
+    def _upload_parts(self, source: SeekableSource, begin: m.UploadBegin, progress: Progress | None) -> UploadReceipt:
+        def attempt() -> UploadReceipt:
+            state = m.UploadState.decode(self._once(m.UPLOAD_BEGIN, begin))
+            while state.received_bytes < begin.size_bytes:
+                source.seek(state.received_bytes)
+                data = read_up_to(source, min(PART_BYTES, begin.size_bytes - state.received_bytes))
+                refuse_unless(bool(data), "bad-body", "the file is shorter than the body that was announced")
+                before = state.received_bytes
+                state = m.UploadState.decode(self._once(m.UPLOAD_PART, m.UploadPart(begin.upload, before, data)))
+                refuse_unless(state.received_bytes > before, "bad-encoding", "the cloud's answers go in circles")
+                if progress is not None:
+                    progress(state.received_bytes)
+            return UploadReceipt.decode(self._once(m.UPLOAD_FINISH, m.UploadFinish(begin.upload)))
+
+        return self._patiently(attempt)
+
+    def _ranges(self, body: BodySummary, offset: int) -> Iterator[bytes]:
+        while offset < body.size_bytes:
+            count = min(PART_BYTES, body.size_bytes - offset)
+            data = self._call(m.BODY_RANGE, m.BodyRangeRequest(body.digest, offset, count), m.BodyRange).data
+            refuse_unless(0 < len(data) <= count, "bad-body", f"the cloud sent {len(data)} of {count} bytes at {offset}")
+            offset += len(data)
+            yield data
+
+    def _call(self, method: str, request: Message, answer: type[A]) -> A:
+        return self._patiently(lambda: answer.decode(self._once(method, request)))
+
+    def _once(self, method: str, request: Message) -> bytes:
+        return self._transport.call(self.party, method, request.encode())
+
+    def _patiently(self, attempt: Callable[[], T]) -> T:
+        """Repeat what got no answer, or was told to wait; every call is idempotent."""
+        wait_ms = self._retry.first_wait_ms
+        for left in range(self._retry.attempts - 1, -1, -1):
+            try:
+                return attempt()
+            except TransportError:
+                if not left:
+                    raise
+            except Refused as error:
+                if error.reason not in ("rate-limited", "unreachable", "busy") or not left:
+                    raise
+            self._sleep_ms(wait_ms)
+            wait_ms = min(2 * wait_ms, self._retry.wait_ms_max)
+        raise TransportError(f"{self.party} does not answer")
+
+
+class RemoteBody:
+    """A body in the cloud as a byte source; not verified."""
+
+    def __init__(self, ranges: Iterator[bytes]) -> None:
+        self._ranges = ranges
+        self._buffer = memoryview(b"")
+
+    def read(self, size: int, /) -> bytes:
+        """Up to ``size`` bytes; empty at the end."""
+        if not self._buffer:
+            self._buffer = memoryview(next(self._ranges, b""))
+        data = self._buffer[:size]
+        self._buffer = self._buffer[size:]
+        return bytes(data)
