@@ -5,20 +5,25 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+pub mod admission;
 pub mod args;
 pub mod batch;
 pub mod bls12_381;
 pub mod codec;
 pub mod counts;
 pub mod ed25519;
+pub mod envelope;
+pub mod equations;
 pub mod g1;
 pub mod g2;
 pub mod gt;
 pub mod merkle_map;
 pub mod pool;
+pub mod request;
 pub mod ristretto255;
 pub mod scalar;
 pub mod sharing;
+pub mod symmetric;
 
 #[pyfunction]
 fn operation_counts(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
@@ -75,6 +80,9 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<gt::Gt>()?;
     m.add_function(wrap_pyfunction!(gt::pairing, m)?)?;
     m.add_class::<merkle_map::MerkleMap>()?;
+    m.add_function(wrap_pyfunction!(admission::admit_requests, m)?)?;
+    m.add_function(wrap_pyfunction!(admission::admit_envelopes, m)?)?;
+    m.add_function(wrap_pyfunction!(admission::schnorr_verify_batch, m)?)?;
     m.add_function(wrap_pyfunction!(operation_counts, m)?)?;
     m.add_function(wrap_pyfunction!(reset_operation_counts, m)?)?;
     m.add_function(wrap_pyfunction!(set_threads, m)?)?;
