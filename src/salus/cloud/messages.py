@@ -46,7 +46,6 @@ class UploadBegin(Message, frozen=True):
     """Announce an upload; the same message again tells how far it has come.
 
     :ivar upload: 16 random bytes drawn by the uploader: whoever knows them may go on with the upload.
-    :ivar network: the network's id; the receipt names it.
     :ivar digest: digest of the encrypted body.
     :ivar size_bytes: bytes of the encrypted body.
     :ivar keep_until_ms: until when the body is to be kept, UTC milliseconds.
@@ -55,7 +54,6 @@ class UploadBegin(Message, frozen=True):
     KIND = "cloud.upload-begin"
 
     upload: Bytes16
-    network: Bytes32
     digest: Bytes32
     size_bytes: int
     keep_until_ms: int
@@ -85,7 +83,6 @@ class UploadWhole(Message, frozen=True):
     KIND = "cloud.upload-whole"
 
     upload: Bytes16
-    network: Bytes32
     digest: Bytes32
     keep_until_ms: int
     data: Annotated[bytes, Size(1, PART_BYTES)]

@@ -58,7 +58,7 @@ class Uploads:
         """Start or resume an upload.
 
         :raises Refused: ``rate-limited``, ``no-room``, ``too-large``, ``bad-body`` (a size no body has), ``bad-part`` (the
-            number is in use for another body), ``expired`` or ``too-far-ahead`` (keep-until), ``not-authorised`` (network).
+            number is in use for another body), ``expired`` or ``too-far-ahead`` (keep-until).
         """
         with self._lock(request.upload):
             finished = self._finished(request)
@@ -106,7 +106,7 @@ class Uploads:
 
     def whole(self, request: UploadWhole) -> UploadReceipt:
         """Begin, the only part, finish, in one call."""
-        begin = UploadBegin(request.upload, request.network, request.digest, len(request.data), request.keep_until_ms)
+        begin = UploadBegin(request.upload, request.digest, len(request.data), request.keep_until_ms)
         self.begin(begin)
         self.part(UploadPart(request.upload, 0, request.data))
         return self.finish(UploadFinish(request.upload))
@@ -155,7 +155,6 @@ class Uploads:
     def _admit(self, request: UploadBegin) -> None:
         now = self._now_ms()
         s = self._settings
-        refuse_unless(request.network == self._network, "not-authorised", "this cloud serves another network")
         refuse_unless(
             request.size_bytes <= s.body_bytes_max, "too-large", f"this cloud takes bodies up to {s.body_bytes_max} bytes"
         )

@@ -15,10 +15,9 @@ import msgspec
 
 from salus.cloud import messages as m
 from salus.codec import Message
-from salus.consultation.receipts import SealedReceipt, UploadReceipt, check_upload
+from salus.consultation.receipts import SealedReceipt, UploadReceipt
 from salus.errors import Refused, TransportError, refuse_unless
-from salus.groups.ristretto255 import Point
-from salus.records.digest import BodySummary, RangeProof
+from salus.records.digest import SEALED_SEGMENT_BYTES, BodySummary, RangeProof, verify_range
 from salus.records.streams import Progress, Sink, Source, read_up_to, write_all
 from salus.symmetric import Random
 from salus.transport import PART_BYTES, Transport
@@ -40,7 +39,7 @@ class SeekableSource(Source, Protocol):
 class Retry(msgspec.Struct, frozen=True):
     """How often and how patiently a call is repeated that got no answer or was told to wait.
 
-    :ivar attempts: calls in all. :ivar first_wait_ms: before the second; each further wait is twice as long, up to ``wait_ms_max``.
+    :ivar attempts: calls in all. :ivar first_wait_ms: before the second; each further wait doubles, up to ``wait_ms_max``.
     """
 
     attempts: int = 6
@@ -74,57 +73,56 @@ class CloudClient:
     def upload(
         self,
         source: SeekableSource,
-        body: BodySummary,
-        network: bytes,
+        digest: bytes,
+        size_bytes: int,
         keep_until_ms: int,
-        W_C: bytes | Point,
         *,
         upload: bytes | None = None,
         progress: Progress | None = None,
     ) -> UploadReceipt:
-        """Upload an encrypted body and return the cloud's receipt, checked.
+        """Upload an encrypted body, in parts and resuming after failures.
 
-        :param source: the encrypted body, from its first byte. :param body: its digest and size.
-        :param W_C: the cloud's public key from the ledger.
+        The receipt is checked to be this cloud's for at least that long; its signature is the caller's to check
+        (:func:`salus.consultation.receipts.check_upload`) with the key that the ledger names.
+
+        :param source: the encrypted body, from its first byte. :param digest, size_bytes: its digest and size.
         :param upload: number of an interrupted upload to go on with (:meth:`new_upload`).
         :param progress: called with the number of bytes that have arrived.
         :raises Refused: the cloud refused, or ``bad-receipt``. :raises TransportError: no answer, repeatedly.
         """
         number = upload if upload is not None else self.new_upload()
-        if body.size_bytes <= WHOLE_BYTES_MAX:
+        if size_bytes <= WHOLE_BYTES_MAX:
             source.seek(0)
-            data = read_up_to(source, body.size_bytes + 1)
-            refuse_unless(len(data) == body.size_bytes, "bad-body", "the file is not the body that was announced")
-            whole = m.UploadWhole(number, network, body.digest, keep_until_ms, data)
-            receipt = self._call(m.UPLOAD_WHOLE, whole, UploadReceipt)
+            data = read_up_to(source, size_bytes + 1)
+            refuse_unless(len(data) == size_bytes, "bad-body", "the file is not the body that was announced")
+            receipt = self._call(m.UPLOAD_WHOLE, m.UploadWhole(number, digest, keep_until_ms, data), UploadReceipt)
         else:
-            begin = m.UploadBegin(number, network, body.digest, body.size_bytes, keep_until_ms)
-            receipt = self._upload_parts(source, begin, progress)
+            receipt = self._upload_parts(source, m.UploadBegin(number, digest, size_bytes, keep_until_ms), progress)
         if progress is not None:
-            progress(body.size_bytes)
+            progress(size_bytes)
         refuse_unless(receipt.cloud == self.party, "bad-receipt", f"signed by {receipt.cloud}, not by {self.party}")
         refuse_unless(receipt.keep_until_ms >= keep_until_ms, "bad-receipt", "the cloud keeps the body for less than was asked")
-        check_upload(network, receipt, body.digest, body.size_bytes, W_C)
         return receipt
 
-    def download(self, body: BodySummary, sink: Sink, *, offset: int = 0, progress: Progress | None = None) -> int:
+    def download(self, digest: bytes, size_bytes: int, sink: Sink, *, offset: int = 0, progress: Progress | None = None) -> int:
         """Write the body from ``offset`` on into ``sink``; returns how many bytes were written.
 
         The bytes are *not* verified here: check the digest (or decrypt, which does) before believing them.
 
-        :raises Refused: ``missing-body``, or ``bad-body`` if the cloud sends more or less than the ledger names.
+        :param size_bytes: bytes of the body, as the ledger names them. :param progress: called with the bytes that are there.
+        :raises Refused: ``missing-body``, or ``bad-body`` if the cloud sends more or less than it was asked for.
         """
         at = offset
-        for data in self._ranges(body, offset):
+        for data in self._ranges(digest, size_bytes, offset):
             write_all(sink, data)
             at += len(data)
             if progress is not None:
                 progress(at)
         return at - offset
 
-    def open(self, body: BodySummary) -> RemoteBody:
+    def open(self, digest: bytes, size_bytes: int) -> RemoteBody:
         """The body as a source (for :func:`salus.records.body.decrypt_body`, which verifies while it reads)."""
-        return RemoteBody(self._ranges(body, 0))
+        return RemoteBody(self._ranges(digest, size_bytes, 0))
 
     def info(self, digest: bytes) -> m.BodyInfo:
         """Whether the cloud says it holds a body.
@@ -133,11 +131,22 @@ class CloudClient:
         """
         return self._call(m.BODY_INFO, m.BodyInfoRequest(digest), m.BodyInfo)
 
-    def range_with_proof(self, body: BodySummary, first: int, count: int, offset: int, size: int) -> tuple[RangeProof, bytes]:
-        """A run of segments with its proof, for :func:`salus.records.digest.verify_range`."""
+    def segments(self, body: BodySummary, first: int, count: int) -> list[bytes]:
+        """A run of sealed segments, verified against the digest (:func:`salus.records.digest.verify_range`).
+
+        :param count: as many as fit into one part.
+        :raises Refused: ``missing-body``, ``bad-body``, ``too-large``.
+        """
+        offset = first * SEALED_SEGMENT_BYTES
+        length = min(count * SEALED_SEGMENT_BYTES, body.size_bytes - offset)
+        refuse_unless(
+            0 < length <= PART_BYTES, "too-large", f"ask for 1 to {PART_BYTES // SEALED_SEGMENT_BYTES} segments of the body"
+        )
         proof = self._call(m.BODY_PROOF, m.BodyProofRequest(body.digest, first, count), RangeProof)
-        answer = self._call(m.BODY_RANGE, m.BodyRangeRequest(body.digest, offset, size), m.BodyRange)
-        return proof, answer.data
+        answer = self._call(m.BODY_RANGE, m.BodyRangeRequest(body.digest, offset, length), m.BodyRange)
+        same = (proof.first, proof.count) == (first, count)
+        refuse_unless(same, "bad-body", "the cloud proved another range than it was asked for")
+        return verify_range(body, proof, answer.data)
 
     def find(self, by: str, value: bytes) -> Iterator[m.Filing]:
         """All filings under a pseudonym, a one-time key or a doctor's name (``messages.BY_..``), page by page."""
@@ -177,10 +186,10 @@ class CloudClient:
 
         return self._patiently(attempt)
 
-    def _ranges(self, body: BodySummary, offset: int) -> Iterator[bytes]:
-        while offset < body.size_bytes:
-            count = min(PART_BYTES, body.size_bytes - offset)
-            data = self._call(m.BODY_RANGE, m.BodyRangeRequest(body.digest, offset, count), m.BodyRange).data
+    def _ranges(self, digest: bytes, size_bytes: int, offset: int) -> Iterator[bytes]:
+        while offset < size_bytes:
+            count = min(PART_BYTES, size_bytes - offset)
+            data = self._call(m.BODY_RANGE, m.BodyRangeRequest(digest, offset, count), m.BodyRange).data
             refuse_unless(0 < len(data) <= count, "bad-body", f"the cloud sent {len(data)} of {count} bytes at {offset}")
             offset += len(data)
             yield data

@@ -15,6 +15,7 @@ import msgspec
 
 from salus.codec import Message
 from salus.consultation.credentials import Credential
+from salus.consultation.envelope import nullifier, nullifier_base
 from salus.errors import CodecError, DamagedFile, WalletError
 from salus.files import HomeLock, read_bounded, write_atomic
 from salus.symmetric import Random
@@ -43,9 +44,20 @@ from salus.terminal.wallet_content import (
 PURPOSE: Final = "backup"
 UNREADABLE: Final = "unreadable"
 """State of a consultation whose reply can no longer be opened, because its one-time keys are gone."""
-FINISHED_STATES: Final = frozenset({"read", "declined", "expired", "lost", UNREADABLE})
-"""States of consultations that need no one-time keys any more."""
-CLOSED_SLOT_STATES: Final = frozenset({"stored", "closed", "declined", "cancelled"})
+CONSULTATION_NEEDS_KEYS: Final = frozenset({"sent", "stored"})
+"""States of a consultation (:mod:`salus.terminal.patient`) whose reply can only be opened with one-time keys."""
+SLOT_NEEDS_KEYS: Final = frozenset({"open", "taken", "replying"})
+"""States of a slot (:mod:`salus.terminal.doctor`) that can only be served with its one-time key."""
+
+
+def consultation_file(id_: str) -> str:
+    """Name of the one-time file of a patient's consultation."""
+    return f"consultation-{id_}"
+
+
+def slot_file(sn: int) -> str:
+    """Name of the one-time file of a doctor's slot."""
+    return f"slot-{sn}"
 
 
 class BackupContent(Message, frozen=True):
@@ -151,12 +163,20 @@ class ToReconcile(msgspec.Struct, frozen=True):
 
 def to_reconcile(wallet: Wallet) -> ToReconcile:
     """Collect what must be compared with the ledger."""
-    content = wallet.content
+    content, one_time = wallet.content, wallet.one_time
     return ToReconcile(
         tuple((c, Credential.from_secret(c.secret)) for c in content.unused_credentials() if c.secret),
-        tuple(c for c in content.consultations if c.state not in FINISHED_STATES and not wallet.one_time.has(c.id)),
-        tuple(s for s in content.slots if s.state not in CLOSED_SLOT_STATES and not wallet.one_time.has(f"slot-{s.sn}")),
+        tuple(
+            c for c in content.consultations if c.state in CONSULTATION_NEEDS_KEYS and not one_time.has(consultation_file(c.id))
+        ),
+        tuple(s for s in content.slots if s.state in SLOT_NEEDS_KEYS and not one_time.has(slot_file(s.sn))),
     )
+
+
+def nullifier_of(network: bytes, credential: Credential) -> bytes:
+    """``nf = H2("nf", s*B)`` of a credential (envelope, step 2): what the ledger shows if it was used."""
+    base = nullifier_base(network, credential.P, credential.Q, credential.hp, credential.quarter)
+    return nullifier(base.mul(credential.s).encode())
 
 
 class Reconciled(msgspec.Struct, frozen=True):
@@ -171,14 +191,9 @@ class Reconciled(msgspec.Struct, frozen=True):
     slots: tuple[SlotEntry, ...]
 
 
-def reconcile(
-    wallet: Wallet,
-    nullifier_of: Callable[[Credential], bytes],
-    seen_on_ledger: Callable[[bytes], ConsultationEntry | None],
-) -> Reconciled:
+def reconcile(wallet: Wallet, seen_on_ledger: Callable[[bytes], ConsultationEntry | None]) -> Reconciled:
     """Mark credentials used since the backup as spent (erasing their secrets), and consultations as unreadable; saves once.
 
-    :param nullifier_of: nf of a credential on this network (:mod:`salus.consultation`).
     :param seen_on_ledger: looks a nullifier up, proven by the caller; the committed request as an entry, or ``None``.
     """
     todo = to_reconcile(wallet)
@@ -186,13 +201,13 @@ def reconcile(
     found: list[ConsultationEntry] = []
     known = {c.nullifier for c in wallet.content.consultations}
     for entry, credential in todo.credentials:
-        nullifier = nullifier_of(credential)
+        nf = nullifier_of(wallet.content.network, credential)
         credential.wipe()
-        seen = seen_on_ledger(nullifier)
+        seen = seen_on_ledger(nf)
         if seen is not None:
             used.append(entry)
-            if nullifier not in known:
-                found.append(seen)
+            if nf not in known:
+                found.append(msgspec.structs.replace(seen, nullifier=nf, quarter=entry.quarter, index=entry.index))
     unreadable = tuple(msgspec.structs.replace(c, state=UNREADABLE) for c in (*todo.consultations, *found))
     wallet.update(lambda content: _reconciled(content, used, unreadable))
     return Reconciled(tuple(used), unreadable, todo.slots)
