@@ -1,0 +1,184 @@
+"""What a node owes the epochs: its key, a deal when it is its turn, acknowledgements, accusations, and erasure.
+
+Looked at after every committed block and now and then in between; each duty is a transaction of this node, or nothing.
+Steps: docs/protocol/consultation.md, "shared value".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from salus.consultation.shared_value import (
+    Deal,
+    ThetaBox,
+    accuse,
+    acknowledge,
+    box_theta,
+    make_deal,
+    open_deal,
+    open_theta_box,
+    publish_epoch_key,
+)
+from salus.errors import Refused, TransportError
+from salus.ledger.constants import Constants
+from salus.ledger.epoch_state import STATUS, Epoch, EpochSeat, accepted_epochs, find_epoch
+from salus.ledger.kinds.epochs import next_epoch
+from salus.ledger.kinds.parties import VALIDATORS
+from salus.ledger.state import StateView
+from salus.ledger.transactions import BlockContext
+from salus.node.secrets import NodeSecrets
+from salus.symmetric import Random
+
+_log = structlog.get_logger(__name__)
+
+AskForTheta = Callable[[str, int], ThetaBox]
+"""Asks one node for the theta of an epoch, boxed to this node."""
+
+
+class EpochDuties:
+    """The duties of one node.
+
+    :param ask: reaches another node for a boxed theta.
+    """
+
+    def __init__(
+        self, secrets: NodeSecrets, network: bytes, Pub: bytes, constants: Constants, ask: AskForTheta, random: Random
+    ) -> None:
+        self._secrets = secrets
+        self._network = network
+        self._Pub = Pub
+        self._constants = constants
+        self._ask = ask
+        self._random = random
+        self._accused: set[bytes] = set()
+
+    @property
+    def _name(self) -> str:
+        return self._secrets.member.name
+
+    def due(self, view: StateView, height: int, time_ms: int, now_ms: int) -> list[bytes]:
+        """Encoded transactions that this node owes now.
+
+        :param time_ms: time of the last committed block. :param now_ms: clock; the next block's time.
+        """
+        self._erase(view, time_ms)
+        transactions = [*self._key(view, height, now_ms), *self._deal(view, now_ms)]
+        status = STATUS.need(view, b"")
+        for epoch in (status.current, status.pending):
+            record = find_epoch(view, epoch) if epoch else None
+            if record is not None and record.deal is not None:
+                transactions += self._acknowledge(view, record, record.deal, time_ms)
+        return transactions
+
+    def _erase(self, view: StateView, time_ms: int) -> None:
+        """Erase secrets of epochs whose grace ended before a committed block."""
+        current = STATUS.need(view, b"").current
+        for epoch in self._secrets.epochs():
+            record = find_epoch(view, epoch)
+            over = record is not None and record.ends_ms and time_ms >= record.ends_ms
+            if over or (epoch < current and record is None):
+                self._secrets.erase_epoch(epoch)
+
+    def _key(self, view: StateView, height: int, now_ms: int) -> list[bytes]:
+        """Step 1: post this epoch's key when a new epoch is due."""
+        if all(m.name != self._name for m in VALIDATORS.need(view, b"").members):
+            return []
+        context = BlockContext(self._network, self._Pub, height + 1, now_ms, "", 1, self._constants, [], [])
+        try:
+            epoch = next_epoch(view, context)
+        except Refused:
+            return []  # the current epoch goes on
+        record = find_epoch(view, epoch)
+        if record is not None and (record.is_closed(now_ms, self._constants) or _seat(record, self._name)):
+            return []
+        secret = self._secrets.make_epoch_secret(epoch, self._random)
+        return [publish_epoch_key(self._network, self._secrets.member, secret, self._random).encode()]
+
+    def _deal(self, view: StateView, now_ms: int) -> list[bytes]:
+        """Steps 3 to 5: deal when it is this node's turn."""
+        pending = STATUS.need(view, b"").pending
+        record = find_epoch(view, pending) if pending else None
+        if record is None or not record.is_closed(now_ms, self._constants):
+            return []
+        if record.dealer(now_ms, self._constants) != self._name or (record.deal and record.deal.dealer == self._name):
+            return []
+        seats = [seat.seat() for seat in record.seats]
+        deal, _ = make_deal(self._network, record.epoch, self._secrets.member, seats, self._random)
+        return [deal.encode()]
+
+    def _acknowledge(self, view: StateView, record: Epoch, deal: Deal, time_ms: int) -> list[bytes]:
+        """Steps 7 to 10: open theta, keep it durably, then attest; accuse a deal that does not open."""
+        if _seat(record, self._name) is None or self._name in record.acks:
+            return []
+        transactions: list[bytes] = []
+        if self._secrets.theta(record.epoch) is None:
+            transactions += self._open(record, deal)
+        if self._secrets.theta(record.epoch) is None and record.started_ms:
+            self._fetch(record, deal.T)
+        accepted = [e for e in accepted_epochs(view, time_ms) if e.epoch != record.epoch]
+        for other in accepted:
+            if self._secrets.theta(other.epoch) is None and other.pk_BC is not None:
+                self._fetch(other, other.pk_BC)
+        held = [e.epoch for e in accepted if self._secrets.theta(e.epoch) is not None]
+        if self._secrets.theta(record.epoch) is None or len(held) != len(accepted):
+            return transactions
+        grace = tuple(sorted(e for e in held if e < record.epoch))
+        ack = acknowledge(self._network, self._secrets.member, deal, grace, self._random)
+        return [*transactions, ack.encode()]
+
+    def _open(self, record: Epoch, deal: Deal) -> list[bytes]:
+        secret = self._secrets.epoch_secret(record.epoch)
+        if secret is None:
+            _log.error("epoch-key-lost", epoch=record.epoch)
+            return []
+        try:
+            theta = open_deal(self._network, deal, self._secrets.member, secret)
+        except Refused:
+            digest = deal.digest()
+            if digest in self._accused:
+                return []
+            self._accused.add(digest)
+            _log.warning("false-deal", epoch=record.epoch, dealer=deal.dealer)
+            return [accuse(self._network, deal, self._secrets.member, secret, self._random).encode()]
+        self._secrets.keep_theta(record.epoch, theta, deal.T)
+        return []
+
+    def _fetch(self, record: Epoch, T: bytes) -> None:
+        """Step 9: get theta from any holder, boxed to this node; accepted if theta*P0 = T."""
+        own = _seat(record, self._name)
+        secret = self._secrets.epoch_secret(record.epoch)
+        if own is None or secret is None:
+            return
+        for holder in record.acks:
+            if holder == self._name:
+                continue
+            seat = _seat(record, holder)
+            try:
+                box = self._ask(holder, record.epoch)
+                theta = open_theta_box(self._network, box, self._secrets.member, secret, T, seat.W if seat else b"")
+                self._secrets.keep_theta(record.epoch, theta, T)
+            except (Refused, TransportError) as error:
+                _log.warning("no-theta-from", holder=holder, epoch=record.epoch, error=str(error))
+            else:
+                return
+
+    def box_for(self, view: StateView, epoch: int, node: str) -> ThetaBox:
+        """Hand theta of a live epoch to a node that has a seat in it (step 9).
+
+        :raises Refused: ``wrong-epoch``, ``unknown-party``, ``no-shared-value``.
+        """
+        record = find_epoch(view, epoch)
+        if record is None or record.deal is None:
+            raise Refused("wrong-epoch", f"epoch {epoch} has no deal")
+        seat = record.find_seat(node)
+        theta = self._secrets.theta(epoch)
+        if theta is None:
+            raise Refused("no-shared-value", f"{self._name} lacks the theta of epoch {epoch}")
+        return box_theta(self._network, self._secrets.member, epoch, theta, seat.seat(), self._random)
+
+
+def _seat(record: Epoch, name: str) -> EpochSeat | None:
+    return next((s for s in record.seats if s.name == name), None)
+
