@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Final
 
 from salus import labels
@@ -80,7 +81,7 @@ class _Activate:
         refuse_unless(message.height >= earliest, "notice-too-short", f"height {earliest} at the earliest")
         refuse_unless(message.height < 1 << 63, "bad-encoding", "heights are below 2^63")
         names = [a.institution for a in message.approvals]
-        ascending = all(a < b for a, b in zip(names, names[1:], strict=False))
+        ascending = all(a < b for a, b in pairwise(names))
         refuse_unless(ascending, "bad-encoding", "approvals are by ascending name")
         claims = []
         for approval in message.approvals:
