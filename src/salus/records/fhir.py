@@ -127,7 +127,8 @@ def _describe_bundle(bundle: _Bundle) -> RecordInfo:
     elif patients:
         title = f"FHIR bundle of {plural(len(patients), 'patient')}, first: {_patient(patients[0])}"
     else:
-        title = f"FHIR bundle of {plural(len(resources), 'resource')}"
+        what = next((shown for shown in (_concept(resource.code) for resource in resources[:20]) if shown), "")
+        title = f"FHIR bundle of {plural(len(resources), 'resource')}" + (f": {what}" if what else "")
     details = [
         ("bundle", bundle.type),
         ("resources", _counted(Counter(resource.resource_type for resource in resources))),

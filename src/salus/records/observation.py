@@ -1,9 +1,9 @@
 """A sensor's stream as FHIR: a Bundle of Observations with SampledData (HL7 FHIR R4), written while it comes.
 
 Samples are written in blocks, one Observation each with one component per channel: a FHIR string holds at most 1,048,576
-characters, and a terminal needs memory for one block only, however long the session. A short gap is filled with
-"E" (SampledData's code for "no measurement"); a longer one ends the block, so the Observations' periods show it; every gap is named in a note.
-Single readings become Observations with valueQuantity: SampledData knows only equal intervals.
+characters, and a terminal needs memory for one block only, however long the session. A short gap is filled with "E"
+(SampledData's code for "no measurement"); a longer one ends the block, so the Observations' periods show it; every gap is
+named in a note. Single readings become Observations with valueQuantity: SampledData knows only equal intervals.
 
 The patient is named nowhere: who sent the payload is the consultation's matter.
 """
