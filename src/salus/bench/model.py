@@ -268,7 +268,8 @@ def _shown(cell: Cell) -> str:
     if isinstance(cell, bool):
         return "yes" if cell else "no"
     if isinstance(cell, float):
-        return f"{cell:.4g}" if abs(cell) < 1000 else f"{cell:,.1f}"
+        # Six digits from 1 on, so that the paper's thousandths of a millisecond stay visible.
+        return f"{cell:,.1f}" if abs(cell) >= 1000 else f"{cell:.6g}" if abs(cell) >= 1 else f"{cell:.4g}"
     if isinstance(cell, int):
         return f"{cell:,}"
     return cell
