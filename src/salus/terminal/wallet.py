@@ -195,6 +195,8 @@ class Wallet:
         self._lock.release()
 
     def _save(self, content: WalletContent) -> None:
+        if not self._data_key:
+            raise WalletError("the wallet is closed")
         file = seal_content(self._data_key, PURPOSE, content.name, content.encode(), self._random, self._wraps)
         write_atomic(self.directory / WALLET_FILE, file.to_bytes(), overwrite_old=True)
 
