@@ -5,12 +5,6 @@ from __future__ import annotations
 import io
 from typing import Any, BinaryIO, Final, cast
 
-from pydicom import config as pydicom_config
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_dataset
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
-
 from salus.errors import FormatError
 from salus.records.info import Peek, RecordInfo, compact_date
 
@@ -67,6 +61,14 @@ def recognise(peek: Peek) -> RecordInfo:
 
     :raises FormatError: malformed, or its header is too large to be summarised.
     """
+    # The library takes half a second to import, which only DICOM files should cost.
+    from pydicom import config, dcmread
+    from pydicom.errors import InvalidDicomError
+    from pydicom.filereader import read_dataset
+    from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+
+    # Odd values in a header are the sender's business: they are shown as they are, never repaired, never an error.
+    config.settings.reading_validation_mode = config.IGNORE
     peek.stream.seek(0)
     stream = _Bounded(peek.stream, peek.size_bytes)
     try:
@@ -84,13 +86,13 @@ def recognise(peek: Peek) -> RecordInfo:
         raise FormatError(f"the DICOM header is malformed: {error}") from None
     if kind is None and not any(values.values()):
         raise FormatError("the DICOM header is empty")
-    return _describe(values, UID(str(kind or "")), UID(syntax))
+    return _describe(values, UID(str(kind or "")).name, UID(syntax).name)
 
 
-def _describe(values: dict[str, str], kind: UID, syntax: UID) -> RecordInfo:
+def _describe(values: dict[str, str], kind: str, syntax: str) -> RecordInfo:
     modality = values["Modality"]
     what = _MODALITIES.get(modality, "")
-    named = f"{modality} ({what})" if what else modality or str(kind.name)
+    named = f"{modality} ({what})" if what else modality or kind
     study = values["StudyDescription"] or values["SeriesDescription"]
     title = "DICOM " + ", ".join(part for part in (named, values["BodyPartExamined"], study) if part)
     born = compact_date(values["PatientBirthDate"])
@@ -105,8 +107,8 @@ def _describe(values: dict[str, str], kind: UID, syntax: UID) -> RecordInfo:
         ("patient", ", ".join(part for part in patient if part)),
         ("image", size),
         ("frames", values["NumberOfFrames"]),
-        ("kind", kind.name),
-        ("transfer syntax", syntax.name),
+        ("kind", kind),
+        ("transfer syntax", syntax),
     ]
     return RecordInfo.of("dicom", MEDIA_TYPE, title, details)
 
@@ -148,7 +150,3 @@ class _Bounded(io.RawIOBase):
         data = self._stream.read(wanted)
         self._left_bytes -= len(data)
         return data
-
-
-# Odd values in a header are the sender's business: they are shown as they are, never repaired, never an error.
-pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE

@@ -35,7 +35,8 @@ ECG_SECONDS: Final = 30
 
 _GIVEN: Final = (
     ("Amina", "F"), ("Bruno", "M"), ("Chiara", "F"), ("Dmitri", "M"), ("Elif", "F"), ("Farid", "M"), ("Greta", "F"),
-    ("Hiro", "M"), ("Ines", "F"), ("Jonas", "M"), ("Keiko", "F"), ("Luis", "M"), ("Maren", "F"), ("Nils", "M"), ("Odile", "F"), ("Pavel", "M"),
+    ("Hiro", "M"), ("Ines", "F"), ("Jonas", "M"), ("Keiko", "F"), ("Luis", "M"), ("Maren", "F"), ("Nils", "M"),
+    ("Odile", "F"), ("Pavel", "M"),
 )  # fmt: skip
 _FAMILY: Final = (
     "Abendroth", "Baltasar", "Castellan", "Dahlgren", "Eriksen", "Fontaine", "Galanis", "Hoffmeyer",
