@@ -170,6 +170,7 @@ def _displays(resources: list[_Resource], kind: str) -> str:
 
 def _decode(decoder: msgspec.json.Decoder[Any], data: bytes, where: str = "") -> Any:
     try:
+        data.decode("utf-8")  # the decoder leaves what it skips unchecked
         decoded = decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FormatError(f"the FHIR JSON{where} is malformed: {error}") from None
