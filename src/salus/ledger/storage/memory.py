@@ -1,0 +1,115 @@
+"""A node's storage in memory: for tests, simulations and for verifying an export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from salus.errors import StorageError
+from salus.ledger.storage.interface import BlockRow, Head, StoredBlock
+from salus.ledger.storage.log_pages import LogPages, OpenPages, empty_pages
+from salus.ledger.storage.pruning import pruned_record
+
+_CHUNK = 1024
+
+
+class MemoryStore:
+    """See :class:`~salus.ledger.storage.interface.LedgerStore`.
+
+    :param keep_blocks: False keeps only the head of the chain's blocks (for replaying a long export).
+    """
+
+    def __init__(self, *, keep_blocks: bool = True) -> None:
+        self._keep_blocks = keep_blocks
+        self._head: Head | None = None
+        self._blocks: dict[int, StoredBlock] = {}
+        self._values: dict[bytes, bytes] = {}
+        self._positions: dict[bytes, tuple[int, int]] = {}
+        self._full_log_pages: dict[tuple[int, int], bytes] = {}
+        self._log = LogPages(self, empty_pages())
+        self._pruned_below = 1
+
+    def head(self) -> Head | None:
+        """The last committed block."""
+        return self._head
+
+    def append(self, row: BlockRow) -> None:
+        """Commit one block."""
+        open_pages, full = self._log.extended(row.log_leaves)
+        for key, value in row.writes:
+            if value is None:
+                self._values.pop(key, None)
+            else:
+                self._values[key] = value
+        self._adopt_log(open_pages, full)
+        self._head = row.head
+        if self._keep_blocks:
+            self._blocks[row.head.height] = StoredBlock(row.head, row.record, row.certificate, row.hashes, False)
+            for index, tx_hash in enumerate(row.hashes):
+                self._positions[tx_hash] = (row.head.height, index)
+
+    def block(self, height: int) -> StoredBlock | None:
+        """A committed block."""
+        return self._blocks.get(height)
+
+    def value(self, key: bytes) -> bytes | None:
+        """Newest value under a map key."""
+        return self._values.get(key)
+
+    def leaves(self) -> Iterator[list[tuple[bytes, bytes]]]:
+        """All leaves of the newest state, ascending, in chunks."""
+        ordered = sorted(self._values.items())
+        for begin in range(0, len(ordered), _CHUNK):
+            yield ordered[begin : begin + _CHUNK]
+
+    def position(self, tx_hash: bytes) -> tuple[int, int] | None:
+        """(height, index) of a committed transaction."""
+        return self._positions.get(tx_hash)
+
+    def subtree(self, level: int, index: int) -> bytes:
+        """Root of a perfect subtree of the log."""
+        return self._log.subtree(level, index)
+
+    def prune(self, below: int, limit: int) -> int:
+        """Drop bodies of old blocks."""
+        end = min(below, self._pruned_below + limit, 1 if self._head is None else self._head.height)
+        dropped = 0
+        for height in range(self._pruned_below, end):
+            block = self._blocks.get(height)
+            if block is not None:
+                record = pruned_record(block.record)
+                self._blocks[height] = StoredBlock(block.head, record, block.certificate, block.hashes, True)
+                dropped += 1
+        self._pruned_below = max(self._pruned_below, end)
+        return dropped
+
+    def restore(self, head: Head, leaves: Iterator[list[tuple[bytes, bytes]]]) -> None:
+        """Fill an empty store from a snapshot."""
+        if self._head is not None:
+            raise StorageError("a snapshot can only be restored into an empty store")
+        for chunk in leaves:
+            self._values.update(chunk)
+        self._log = LogPages(self, empty_pages(head.log.count))
+        self._head = head
+        self._pruned_below = head.height + 1
+
+    def import_log(self, log_leaves: Iterator[bytes]) -> None:
+        """Fill in the log leaves in front of a snapshot."""
+        old = self._log
+        fresh = LogPages(self, empty_pages())
+        first, count = old.open_pages.first, old.open_pages.count
+        later = [old.subtree(0, i) for i in range(first, count)]
+        open_pages, full = fresh.extended([*log_leaves, *later])
+        self._log = fresh
+        self._adopt_log(open_pages, full)
+
+    def read_log_page(self, level: int, number: int) -> bytes | None:
+        """A full page of log hashes."""
+        return self._full_log_pages.get((level, number))
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def _adopt_log(self, open_pages: OpenPages, full: list[tuple[int, int, bytes]]) -> None:
+        for level, number, data in full:
+            self._full_log_pages[(level, number)] = data
+        self._log.open_pages = open_pages

@@ -1,0 +1,315 @@
+"""A persistent map of 32-byte keys in sorted runs of pages (a log-structured merge tree).
+
+New entries gather in memory; a *fold* writes them as one sorted run of pages with many entries each. When a level has
+:data:`FAN_OUT` runs, they are merged into one of the next level, a slice with every commit, so that the cost of a
+commit does not depend on how much is there. A run keeps four bytes of every key in memory, which says where an entry
+stands and, but for one in millions, whether it is there at all.
+
+This module is about which pages to write, read and drop; where they lie is the :class:`PageStore`'s business.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol
+
+from salus.codec import decode, encode
+from salus.errors import CodecError, DamagedFile
+
+ENTRIES_A_PAGE: Final = 64
+"""Entries of one page: some kilobytes, one read of the disk."""
+FAN_OUT: Final = 4
+"""Runs merged into one: an entry is written again once for each factor of four in size."""
+MERGE_SLICE: Final = 2
+"""Entries that every running merge handles for one entry committed: twice the rate at which entries come in."""
+MERGE_SLICE_AT_LEAST: Final = 64
+
+Entry = tuple[bytes, bytes | None]
+"""(key, value); None marks a deletion."""
+
+
+class PageStore(Protocol):
+    """Where pages lie."""
+
+    def read_page(self, run: int, number: int) -> bytes:
+        """A page that was written.
+
+        :raises DamagedFile: if it is not there.
+        """
+
+
+class Missing:
+    """Says that a key is in no run (None says that it was deleted)."""
+
+
+MISSING: Final = Missing()
+
+
+class Run:
+    """One sorted run.
+
+    :ivar number: names its pages. :ivar order: newer runs have larger ones. :ivar level: how often it was merged.
+    :ivar prefixes: first four bytes of every key, ascending.
+    """
+
+    __slots__ = ("level", "number", "order", "prefixes")
+
+    def __init__(self, number: int, order: int, level: int, prefixes: array[int]) -> None:
+        self.number = number
+        self.order = order
+        self.level = level
+        self.prefixes = prefixes
+
+    def __len__(self) -> int:
+        return len(self.prefixes)
+
+    @property
+    def pages(self) -> int:
+        """Number of its pages."""
+        return -(-len(self.prefixes) // ENTRIES_A_PAGE)
+
+    def find(self, store: PageStore, key: bytes) -> bytes | Missing | None:
+        """Value of a key, None if it is marked as deleted, or MISSING."""
+        prefix = int.from_bytes(key[:4], "big")
+        place = bisect_left(self.prefixes, prefix)
+        while place < len(self.prefixes) and self.prefixes[place] == prefix:
+            page, offset = divmod(place, ENTRIES_A_PAGE)
+            found, value = read_entries(store, self.number, page)[offset]
+            if found == key:
+                return value
+            place += 1
+        return MISSING
+
+
+class NewRun:
+    """A run being written: takes ascending entries and gives full pages.
+
+    :ivar pages: encoded pages that are not taken yet.
+    """
+
+    def __init__(self) -> None:
+        self.prefixes: array[int] = array("I")
+        self._rest: list[Entry] = []
+
+    def add(self, entries: Sequence[Entry]) -> list[bytes]:
+        """Add ascending entries; returns the pages that became full."""
+        self.prefixes.extend(unpack_prefixes(b"".join([key[:4] for key, _ in entries])))
+        self._rest += entries
+        full = len(self._rest) // ENTRIES_A_PAGE * ENTRIES_A_PAGE
+        pages = [encode_page(self._rest[i : i + ENTRIES_A_PAGE]) for i in range(0, full, ENTRIES_A_PAGE)]
+        del self._rest[:full]
+        return pages
+
+    def finish(self) -> list[bytes]:
+        """The last page, if entries are left."""
+        rest, self._rest = self._rest, []
+        return [encode_page(rest)] if rest else []
+
+
+class Merge:
+    """Several runs becoming one, slice by slice.
+
+    :ivar sources: the runs, oldest first. :ivar number: of the run that is being written. :ivar written: pages so far.
+    :ivar done: nothing is left to do.
+    """
+
+    def __init__(self, store: PageStore, sources: Sequence[Run], number: int, *, drop_deleted: bool) -> None:
+        self._store = store
+        self.sources = list(sources)
+        self.number = number
+        self._drop_deleted = drop_deleted
+        self._next_page = [0] * len(self.sources)
+        self._loaded: list[list[Entry]] = [[] for _ in self.sources]
+        self._out = NewRun()
+        self.written = 0
+        self.done = False
+
+    def step(self, budget: int) -> list[bytes]:
+        """Handle about ``budget`` entries; returns the encoded pages to write next, in order."""
+        pages: list[bytes] = []
+        handled = 0
+        while handled < budget and not self.done:
+            self._load()
+            ahead = [entries[-1][0] for entries in self._loaded if entries]
+            if not ahead:
+                pages += self._out.finish()
+                self.done = True
+                break
+            merged = self._take(min(ahead))
+            handled += len(merged)
+            entries = sorted(merged.items())
+            pages += self._out.add([e for e in entries if e[1] is not None] if self._drop_deleted else entries)
+        self.written += len(pages)
+        return pages
+
+    def result(self) -> Run:
+        """The finished run, in the place of its newest source."""
+        newest = self.sources[-1]
+        return Run(self.number, newest.order, newest.level + 1, self._out.prefixes)
+
+    def _load(self) -> None:
+        for i, run in enumerate(self.sources):
+            if not self._loaded[i] and self._next_page[i] < run.pages:
+                self._loaded[i] = list(read_entries(self._store, run.number, self._next_page[i]))
+                self._next_page[i] += 1
+
+    def _take(self, last: bytes) -> dict[bytes, bytes | None]:
+        """Remove entries up to key ``last`` from what is loaded; newer ones win."""
+        merged: dict[bytes, bytes | None] = {}
+        for i, entries in enumerate(self._loaded):
+            if entries:
+                cut = bisect_right(entries, last, key=_key)
+                merged.update(entries[:cut])
+                self._loaded[i] = entries[cut:]
+        return merged
+
+
+class Changes:
+    """What one commit changes on disk, to be written in its transaction and adopted after it.
+
+    :ivar new_runs: finished runs. :ivar old_runs: runs that they replace. :ivar pages: (run, number, data).
+    """
+
+    def __init__(self) -> None:
+        self.new_runs: list[Run] = []
+        self.old_runs: list[Run] = []
+        self.pages: list[tuple[int, int, bytes]] = []
+
+
+class RunSet:
+    """All runs of one map.
+
+    :param next_number: gives a fresh run number; numbers are never used twice.
+    """
+
+    def __init__(self, store: PageStore, runs: Sequence[Run], next_number: Callable[[], int]) -> None:
+        self._store = store
+        self._next_number = next_number
+        self._runs = sorted(runs, key=_order)
+        self._merges: list[Merge] = []
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs, oldest first."""
+        return list(self._runs)
+
+    def find(self, key: bytes) -> bytes | Missing | None:
+        """Newest value of a key, None if it is deleted, or MISSING."""
+        for run in reversed(self._runs):
+            value = run.find(self._store, key)
+            if not isinstance(value, Missing):
+                return value
+        return MISSING
+
+    def entries(self, newest: Sequence[Entry]) -> Iterator[list[tuple[bytes, bytes]]]:
+        """All live entries, ascending, in chunks; ``newest`` are ascending entries on top of the runs."""
+        top = NewRun()
+        pages = [*top.add(newest), *top.finish()]
+        memory = _MemoryPages(self._store, -1, pages)
+        run = Run(-1, 0, 0, top.prefixes)
+        merge = Merge(memory, [*self._runs, run], 0, drop_deleted=True)
+        while not merge.done:
+            for page in merge.step(4 * ENTRIES_A_PAGE):
+                yield [(key, value) for key, value in decode_page(page) if value is not None]
+
+    def work(self, committed: int, fold: Sequence[Entry] | None) -> Changes:
+        """What to write with one commit: a slice of every merge, and a new run if ``fold`` is given.
+
+        :param committed: entries of this commit: merges advance in proportion.
+        :param fold: ascending entries to fold into a new run.
+        """
+        changes = Changes()
+        budget = max(MERGE_SLICE * committed, MERGE_SLICE_AT_LEAST)
+        for merge in self._merges:
+            first = merge.written
+            changes.pages += [(merge.number, first + i, page) for i, page in enumerate(merge.step(budget))]
+            if merge.done:
+                changes.new_runs.append(merge.result())
+                changes.old_runs += merge.sources
+        if fold:
+            changes.new_runs.append(self._fold(fold, changes))
+        return changes
+
+    def adopt(self, changes: Changes) -> None:
+        """Take over what was written, once it is committed; starts the merges that are due."""
+        gone = {id(run) for run in changes.old_runs}
+        self._runs = sorted([r for r in self._runs if id(r) not in gone] + changes.new_runs, key=_order)
+        self._merges = [m for m in self._merges if not m.done]
+        self._start_merges()
+
+    def abandon(self) -> None:
+        """Forget all merges under way: their pages were not committed; they start again from the beginning."""
+        self._merges = []
+        self._start_merges()
+
+    def _fold(self, entries: Sequence[Entry], changes: Changes) -> Run:
+        number, new = self._next_number(), NewRun()
+        pages = [*new.add(entries), *new.finish()]
+        changes.pages += [(number, i, page) for i, page in enumerate(pages)]
+        return Run(number, number, 0, new.prefixes)
+
+    def _start_merges(self) -> None:
+        busy = {id(run) for merge in self._merges for run in merge.sources}
+        for level in sorted({run.level for run in self._runs}):
+            ready = [r for r in self._runs if r.level == level and id(r) not in busy]
+            if len(ready) >= FAN_OUT and not any(m.sources[0].level == level for m in self._merges):
+                sources = ready[:FAN_OUT]
+                # Nothing older is left below: deletions have nothing to hide any more.
+                oldest = sources[0] is self._runs[0]
+                self._merges.append(Merge(self._store, sources, self._next_number(), drop_deleted=oldest))
+
+
+class _MemoryPages:
+    """Pages of one run in memory, all others from the store."""
+
+    def __init__(self, store: PageStore, number: int, pages: list[bytes]) -> None:
+        self._store = store
+        self._number = number
+        self._pages = pages
+
+    def read_page(self, run: int, number: int) -> bytes:
+        return self._pages[number] if run == self._number else self._store.read_page(run, number)
+
+
+def encode_page(entries: Sequence[Entry]) -> bytes:
+    """Canonical encoding of a page: the tuple of its (key, value or None)."""
+    return encode(tuple(entries))
+
+
+def decode_page(page: bytes) -> Sequence[Entry]:
+    """Inverse of :func:`encode_page`."""
+    entries: Sequence[Entry] = decode(page)
+    return entries
+
+
+def read_entries(store: PageStore, run: int, number: int) -> Sequence[Entry]:
+    """Entries of one page.
+
+    :raises DamagedFile: if it is not the encoding of a page.
+    """
+    page = store.read_page(run, number)
+    try:
+        return decode_page(page)
+    except CodecError as error:
+        raise DamagedFile(f"page {number} of run {run} is damaged: {error}") from None
+
+
+def unpack_prefixes(data: bytes) -> tuple[int, ...]:
+    """Prefixes from four big-endian bytes each."""
+    return struct.unpack(f">{len(data) // 4}I", data)
+
+
+def pack_prefixes(prefixes: array[int]) -> bytes:
+    """Inverse of :func:`unpack_prefixes`."""
+    return struct.pack(f">{len(prefixes)}I", *prefixes)
+
+
+def _key(entry: Entry) -> bytes:
+    return entry[0]
+
+
+def _order(run: Run) -> int:
+    return run.order
