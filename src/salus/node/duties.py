@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import structlog
 
+from salus.codec import Message, encode
 from salus.consultation.shared_value import (
     Deal,
     ThetaBox,
@@ -52,7 +53,8 @@ class EpochDuties:
         self._constants = constants
         self._ask = ask
         self._random = random
-        self._accused: set[bytes] = set()
+        self._made: dict[tuple[str, int, bytes], bytes] = {}
+        """Duties under way, by kind, epoch and what they answer: repeated as the same bytes until they are committed."""
 
     @property
     def _name(self) -> str:
@@ -64,6 +66,8 @@ class EpochDuties:
         :param time_ms: time of the last committed block. :param now_ms: clock; the next block's time.
         """
         self._erase(view, time_ms)
+        current = STATUS.need(view, b"").current
+        self._made = {key: made for key, made in self._made.items() if key[1] >= current}
         transactions = [*self._key(view, height, now_ms), *self._deal(view, now_ms)]
         status = STATUS.need(view, b"")
         for epoch in (status.current, status.pending):
@@ -94,7 +98,8 @@ class EpochDuties:
         if record is not None and (record.is_closed(now_ms, self._constants) or _seat(record, self._name)):
             return []
         secret = self._secrets.make_epoch_secret(epoch, self._random)
-        return [publish_epoch_key(self._network, self._secrets.member, secret, self._random).encode()]
+        make = lambda: publish_epoch_key(self._network, self._secrets.member, secret, self._random)  # noqa: E731
+        return [self._once("key", epoch, b"", make)]
 
     def _deal(self, view: StateView, now_ms: int) -> list[bytes]:
         """Steps 3 to 5: deal when it is this node's turn."""
@@ -105,8 +110,9 @@ class EpochDuties:
         if record.dealer(now_ms, self._constants) != self._name or (record.deal and record.deal.dealer == self._name):
             return []
         seats = [seat.seat() for seat in record.seats]
-        deal, _ = make_deal(self._network, record.epoch, self._secrets.member, seats, self._random)
-        return [deal.encode()]
+        members = b"".join(seat.W + seat.E for seat in seats)
+        make = lambda: make_deal(self._network, record.epoch, self._secrets.member, seats, self._random)[0]  # noqa: E731
+        return [self._once("deal", record.epoch, members, make)]
 
     def _acknowledge(self, view: StateView, record: Epoch, deal: Deal, time_ms: int) -> list[bytes]:
         """Steps 7 to 10: open theta, keep it durably, then attest; accuse a deal that does not open."""
@@ -125,8 +131,8 @@ class EpochDuties:
         if self._secrets.theta(record.epoch) is None or len(held) != len(accepted):
             return transactions
         grace = tuple(sorted(e for e in held if e < record.epoch))
-        ack = acknowledge(self._network, self._secrets.member, deal, grace, self._random)
-        return [*transactions, ack.encode()]
+        make = lambda: acknowledge(self._network, self._secrets.member, deal, grace, self._random)  # noqa: E731
+        return [*transactions, self._once("ack", record.epoch, deal.digest() + encode(grace), make)]
 
     def _open(self, record: Epoch, deal: Deal) -> list[bytes]:
         secret = self._secrets.epoch_secret(record.epoch)
@@ -136,14 +142,17 @@ class EpochDuties:
         try:
             theta = open_deal(self._network, deal, self._secrets.member, secret)
         except Refused:
-            digest = deal.digest()
-            if digest in self._accused:
-                return []
-            self._accused.add(digest)
             _log.warning("false-deal", epoch=record.epoch, dealer=deal.dealer)
-            return [accuse(self._network, deal, self._secrets.member, secret, self._random).encode()]
+            make = lambda: accuse(self._network, deal, self._secrets.member, secret, self._random)  # noqa: E731
+            return [self._once("accuse", record.epoch, deal.digest(), make)]
         self._secrets.keep_theta(record.epoch, theta, deal.T)
         return []
+
+    def _once(self, kind: str, epoch: int, about: bytes, make: Callable[[], Message]) -> bytes:
+        key = (kind, epoch, about)
+        if key not in self._made:
+            self._made[key] = make().encode()
+        return self._made[key]
 
     def _fetch(self, record: Epoch, T: bytes) -> None:
         """Step 9: get theta from any holder, boxed to this node; accepted if theta*P0 = T."""

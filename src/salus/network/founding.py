@@ -1,0 +1,148 @@
+"""Founding a network: every founding party makes its keys in its own directory, the centre seals the genesis.
+
+Here all directories lie in one home; parties on several machines do the same steps and exchange the public parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from salus.centre.centre import create_key
+from salus.cloud.key import KEY_FILE as CLOUD_KEY_FILE
+from salus.cloud.key import save_cloud_key
+from salus.consultation.node_record import BlsSecret, make_node_record
+from salus.consultation.registration import (
+    CLOUD,
+    INSTITUTION,
+    NO_QUARTER,
+    NODE,
+    CentreKey,
+    MemberKey,
+    SecretValue,
+    issue_partial_key,
+)
+from salus.consultation.shared_value import EpochSecret
+from salus.errors import refuse_unless
+from salus.files import make_private_directory, write_atomic, write_key_file
+from salus.ledger.constants import Constants
+from salus.ledger.genesis import (
+    FIRST_EPOCH,
+    HL1,
+    Genesis,
+    GenesisCloud,
+    GenesisCore,
+    GenesisInstitution,
+    GenesisNode,
+    seal_genesis,
+    sign_core,
+)
+from salus.network.home import GENESIS_FILE, Home
+from salus.node.secrets import EPOCHS_DIRECTORY, KEY_FILE, NodeKeyFile
+from salus.symmetric import Random
+
+CENTRE_NAME: Final = "salus/centre"
+CLOUD_NAME: Final = "salus/cloud"
+INSTITUTIONS: Final = (
+    ("st-anne", "St Anne Hospital"),
+    ("riverside", "Riverside Clinic"),
+    ("northfield", "Northfield University Hospital"),
+    ("lakeside", "Lakeside Research Institute"),
+)
+"""Founding institutions of an embedded network; each operates nodes in turn, never more than f seats."""
+NODES_MAX: Final = 31
+"""Seats that the design is measured with."""
+
+
+class FoundingInstitution(msgspec.Struct, frozen=True):
+    """An institution's key at the founding; its wallet is made by the caller."""
+
+    key: MemberKey
+    display_name: str
+
+
+class Founded(msgspec.Struct, frozen=True):
+    """A founded network: its genesis and the institutions' keys, to be put into wallets."""
+
+    genesis: Genesis
+    institutions: tuple[FoundingInstitution, ...]
+
+
+def found(home: Home, nodes: int, time_ms: int, random: Random, constants: Constants | None = None) -> Founded:
+    """Make centre, nodes, cloud and institutions of a new network below ``home``.
+
+    :param nodes: seats, n = 3f + 1 with f at least 1.
+    :param time_ms: genesis time, UTC milliseconds.
+    :raises Refused: ``bad-encoding`` for another number of nodes.
+    :raises StorageError: a directory holds keys already, or cannot be written.
+    """
+    right = 4 <= nodes <= NODES_MAX and nodes % 3 == 1
+    refuse_unless(right, "bad-encoding", f"{nodes} nodes: a network has 3f + 1, that is 4, 7, 10, .. up to {NODES_MAX}")
+    centre = create_key(home.centre, random)
+    institutions = [
+        FoundingInstitution(_member(centre, INSTITUTION, f"{short}/board", random), display) for short, display in INSTITUTIONS
+    ]
+    operators = [INSTITUTIONS[i % len(INSTITUTIONS)][0] for i in range(nodes)]
+    members = [_member(centre, NODE, f"{operator}/node-{i}", random) for i, operator in enumerate(operators)]
+    consensus = [Ed25519PrivateKey.from_private_bytes(random(32)) for _ in members]
+    bls = [BlsSecret.generate(random) for _ in members]
+    epochs = [EpochSecret.generate(FIRST_EPOCH, random) for _ in members]
+    cloud = _member(centre, CLOUD, CLOUD_NAME, random)
+    core = GenesisCore(
+        chain="salus-embedded",
+        time_ms=time_ms,
+        protocol_version=1,
+        centre=centre.record(CENTRE_NAME),
+        institutions=tuple(_genesis_institution(i, members, operators) for i in institutions),
+        nodes=tuple(
+            GenesisNode(m.record(), c.public_key().public_bytes_raw(), b.public, e.E)
+            for m, c, b, e in zip(members, consensus, bls, epochs, strict=True)
+        ),
+        validators=tuple(m.name for m in members),
+        clouds=(GenesisCloud(cloud.record(), "Cloud"),),
+        constants=constants or Constants(),
+    )
+    network = core.network()
+    records = [
+        make_node_record(network, m, c, b, e, random) for m, c, b, e in zip(members, consensus, bls, epochs, strict=True)
+    ]
+    signatures = [sign_core(core, i.key, random) for i in institutions]
+    genesis = seal_genesis(core, records, signatures, [sign_core(core, cloud, random)], centre, random)
+    for i, (member, key, secret, epoch) in enumerate(zip(members, consensus, bls, epochs, strict=True)):
+        _write_node(home.node(i), member, key, secret, epoch)
+    save_cloud_key(home.cloud / CLOUD_KEY_FILE, cloud)
+    _write_genesis(genesis, [home.centre, home.cloud, *(home.node(i) for i in range(nodes))])
+    return Founded(genesis, tuple(institutions))
+
+
+def _member(centre: CentreKey, role: str, name: str, random: Random) -> MemberKey:
+    """Registration, steps 1 to 5, with both sides at hand; the proof of possession is the genesis signature."""
+    secret = SecretValue.draw(random)
+    partial = issue_partial_key(centre.w, role, name, NO_QUARTER, secret.P, random)
+    return MemberKey.finish(role, name, secret, partial, centre.Pub)
+
+
+def _genesis_institution(
+    institution: FoundingInstitution, members: Sequence[MemberKey], operators: Sequence[str]
+) -> GenesisInstitution:
+    short = institution.key.name.split("/")[0]
+    operated = tuple(m.name for m, operator in zip(members, operators, strict=True) if operator == short)
+    return GenesisInstitution(institution.key.record(), institution.display_name, HL1, 1, operated)
+
+
+def _write_node(directory: Path, member: MemberKey, consensus: Ed25519PrivateKey, bls: BlsSecret, epoch: EpochSecret) -> None:
+    make_private_directory(directory / EPOCHS_DIRECTORY)
+    content = NodeKeyFile(member.record(), member.export_secret(), consensus.private_bytes_raw(), bls.export_secret())
+    write_key_file(directory / KEY_FILE, content.encode())
+    write_key_file(directory / EPOCHS_DIRECTORY / f"{FIRST_EPOCH}.key", epoch.export_secret())
+
+
+def _write_genesis(genesis: Genesis, directories: Sequence[Path]) -> None:
+    encoded = genesis.encode()
+    for directory in directories:
+        make_private_directory(directory)
+        write_atomic(directory / GENESIS_FILE, encoded)

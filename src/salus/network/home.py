@@ -1,0 +1,111 @@
+"""The directories of an embedded network: one for each party, and nothing beside them but the lock.
+
+::
+
+    HOME/lock                    held while a process works on this home
+    HOME/centre/                 key, tables, genesis
+    HOME/cloud/                  key, bodies, index, genesis
+    HOME/node-0/ ..              keys, votes, ledger, genesis
+    HOME/institution-NAME/       wallet ('/' in names is written '.')
+    HOME/doctor-NAME/            wallet, received/, staging/
+    HOME/patient-NAME/           wallet, received/, staging/
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from salus.errors import CodecError, DamagedFile, Refused, StorageError
+from salus.files import read_bounded
+from salus.ledger.genesis import Genesis
+
+GENESIS_FILE: Final = "genesis"
+GENESIS_BYTES_MAX: Final = 4 * 1024 * 1024
+_PLAIN: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,47}")
+_NODE: Final = re.compile(r"node-(\d{1,3})")
+PERSON_ROLES: Final = ("patient", "doctor", "institution")
+
+
+class Home:
+    """Where each party of one embedded network lives."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.centre = directory / "centre"
+        self.cloud = directory / "cloud"
+
+    def node(self, index: int) -> Path:
+        """Directory of node ``index``."""
+        return self.directory / f"node-{index}"
+
+    def nodes(self) -> list[Path]:
+        """Directories of all nodes, by number."""
+        found = [p for p in self.directory.iterdir() if _NODE.fullmatch(p.name)] if self.directory.is_dir() else []
+        return sorted(found, key=lambda p: int(p.name[5:]))
+
+    def person(self, role: str, name: str) -> Path:
+        """Directory of a patient, doctor or institution."""
+        return self.directory / f"{role}-{slug(name)}"
+
+    def persons(self) -> Iterator[tuple[str, Path]]:
+        """(role, directory) of every patient, doctor and institution of this home."""
+        for path in sorted(self.directory.iterdir()):
+            role = path.name.split("-", 1)[0]
+            if role in PERSON_ROLES and path.is_dir():
+                yield role, path
+
+    def find_person(self, who: str) -> tuple[str, Path]:
+        """The person that ``--as`` names: a directory (``patient-alice``), or a name that only one role has.
+
+        :raises Refused: ``unknown-party``, naming those there are.
+        """
+        known = list(self.persons())
+        for role, path in known:
+            if path.name == who:
+                return role, path
+        matching = [(role, path) for role, path in known if path.name == f"{role}-{slug(who)}"]
+        if len(matching) == 1:
+            return matching[0]
+        listed = ", ".join(path.name for _, path in known) or "none yet; make one with: salus wallet create"
+        raise Refused("unknown-party", f"{who!r} is no party of {self.directory}; there are: {listed}")
+
+    @property
+    def founded(self) -> bool:
+        """Whether there is a network here."""
+        return (self.centre / GENESIS_FILE).exists()
+
+    def genesis(self) -> Genesis:
+        """The genesis, verified.
+
+        :raises StorageError: there is no network here. :raises DamagedFile: it was altered.
+        """
+        if not self.founded:
+            raise StorageError(f"there is no network in {self.directory}; make one with: salus --home {self.directory} network init")
+        return read_genesis(self.centre / GENESIS_FILE)
+
+
+def read_genesis(path: Path) -> Genesis:
+    """Read and verify a genesis file.
+
+    :raises DamagedFile: it is no genesis, or does not verify.
+    """
+    data = read_bounded(path, GENESIS_BYTES_MAX, "the genesis")
+    try:
+        genesis = Genesis.decode(data)
+        genesis.verify()
+    except (CodecError, Refused) as error:
+        raise DamagedFile(f"{path} is not a genesis that verifies ({error}); copy it again from another party") from None
+    return genesis
+
+
+def slug(name: str) -> str:
+    """A name as part of a directory name: as it is if plain, else readable characters and a digest."""
+    plain = name.lower().replace("/", ".").replace(" ", "-")
+    if _PLAIN.fullmatch(plain) and plain == name.replace("/", "."):
+        return plain
+    kept = re.sub(r"[^a-z0-9.-]+", "", plain).strip(".-")[:32]
+    return f"{kept or 'x'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -1,0 +1,186 @@
+"""A running node: validation and bookkeeping role in one process, on one application and one replica.
+
+The node answers calls and works; whoever runs it (the embedded network, or a process of its own) carries its messages
+to the other nodes. One thread at a time.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from salus.consensus.pbft.crypto import Ed25519Signer
+from salus.consensus.pbft.durable import DirectoryDisk, VoteLog
+from salus.consensus.pbft.events import Action, Answer, Committed, Complaint, Dropped, EvidenceFound, Halt, Receipt
+from salus.consensus.pbft.runner import ReplicaRunner
+from salus.consensus.pbft.state import Config
+from salus.consultation.shared_value import ThetaBox
+from salus.errors import ConsensusError, Refused
+from salus.ledger.application import LedgerApplication
+from salus.ledger.genesis import Genesis
+from salus.node import messages as m
+from salus.node.admission import Admission
+from salus.node.duties import EpochDuties
+from salus.node.secrets import NodeSecrets
+from salus.symmetric import Random
+from salus.transport import Transport
+
+VOTES_DIRECTORY: Final = "votes"
+LEDGER_DIRECTORY: Final = "ledger"
+REMEMBERED_MAX: Final = 65_536
+"""Refused transactions and pool receipts remembered for those who ask what became of them."""
+_log = structlog.get_logger(__name__)
+
+
+class Node:
+    """One node of one network.
+
+    :param directory: the node's own directory (``node.key``, ``epochs/``, ``votes/``, ``ledger/``).
+    :param transport: reaches the other nodes (for boxed shared values).
+    :param now_ms: clock, UTC milliseconds.
+    """
+
+    def __init__(
+        self, directory: Path, genesis: Genesis, transport: Transport, now_ms: Callable[[], int], random: Random
+    ) -> None:
+        self.genesis = genesis
+        self._now_ms = now_ms
+        self._transport = transport
+        domain = genesis.domain()
+        self.secrets = NodeSecrets(directory, domain.Pub)
+        self.name = self.secrets.member.name
+        self.application = LedgerApplication.open(directory / LEDGER_DIRECTORY, genesis, Admission(domain, self.secrets))
+        self.duties = EpochDuties(
+            self.secrets, domain.network, domain.Pub_bytes, genesis.core.constants, self._ask_theta, random
+        )
+        self._answers: dict[int, Answer] = {}
+        self._dropped: OrderedDict[bytes, tuple[str, str]] = OrderedDict()
+        self._receipts: OrderedDict[bytes, set[str]] = OrderedDict()
+        self._complaint = ""
+        self._committed = False
+        config = Config(domain.network, self.name, genesis.hash(), genesis.validators())
+        votes = VoteLog(DirectoryDisk(directory / VOTES_DIRECTORY))
+        signer = Ed25519Signer(self.secrets.consensus_seed)
+        self.runner = ReplicaRunner(config, signer, self.application, votes, now_ms, listener=self._hear)
+
+    # --- answering ---
+
+    def handle(self, method: str, body: bytes) -> bytes:
+        """See :class:`salus.transport.Service` and :mod:`salus.node.messages`."""
+        if method == m.CONSENSUS:
+            for data in m.ConsensusBatch.decode(body).messages:
+                self.runner.deliver(data)
+            return b""
+        if method == m.SUBMIT:
+            return self._submit(m.Submit.decode(body)).encode()
+        if method == m.OUTCOME:
+            return self.outcome(m.OutcomeRequest.decode(body).tx_hash).encode()
+        if method == m.QUERY:
+            query = m.Query.decode(body)
+            return self.application.query(query.path, query.data)
+        if method == m.BLOCKS:
+            return self._blocks(m.BlocksRequest.decode(body)).encode()
+        if method == m.THETA:
+            asked = m.ThetaRequest.decode(body)
+            return self.duties.box_for(self.application.view(), asked.epoch, asked.node).encode()
+        if method == m.STATUS:
+            m.StatusRequest.decode(body)
+            return self.status().encode()
+        raise Refused("not-found", f"a node has no method {method[:64]!r}")
+
+    def _submit(self, submit: m.Submit) -> m.Submission:
+        number = self.runner.submit(submit.transactions)
+        self.runner.work()
+        answer = self._answers.pop(number, None)
+        if answer is None:
+            raise ConsensusError(f"{self.name} does not take transactions: {self.runner.error or 'it is not ready yet'}")
+        return m.Submission(tuple(m.PoolAnswer(r.tx_hash, r.reason or None, r.detail[:4096]) for r in answer.results))
+
+    def outcome(self, tx_hash: bytes) -> m.Outcome:
+        """What became of a transaction, as far as this node knows."""
+        receipts = len(self._receipts.get(tx_hash, ()))
+        position = self.application.position(tx_hash)
+        if position is not None:
+            return m.Outcome(m.COMMITTED, position[0], None, "", receipts)
+        if tx_hash in self.runner.state.pool:
+            return m.Outcome(m.PENDING, 0, None, "", receipts)
+        dropped = self._dropped.get(tx_hash)
+        if dropped is not None:
+            return m.Outcome(m.REFUSED, 0, dropped[0], dropped[1][:4096], receipts)
+        return m.Outcome(m.UNKNOWN, 0, None, "", receipts)
+
+    def _blocks(self, request: m.BlocksRequest) -> m.Blocks:
+        found: list[m.BlockWithCertificate] = []
+        size = 0
+        for height in range(request.height, request.height + min(request.count, m.BLOCKS_MAX)):
+            record = self.application.block_record(height)
+            if record is None or (found and size + len(record[0]) > m.BLOCKS_BYTES_MAX // 2):
+                break
+            size += len(record[0])
+            found.append(m.BlockWithCertificate(*record))
+        return m.Blocks(tuple(found))
+
+    def status(self) -> m.NodeStatus:
+        """How this node is."""
+        info = self.application.info()
+        held = tuple(e for e in self.secrets.epochs() if self.secrets.theta(e) is not None)
+        complaint = self.runner.error or self._complaint
+        return m.NodeStatus(
+            self.name, self.genesis.network(), info.height, info.last_time_ms, info.application_hash, len(self.runner.state.pool),
+            held[-64:], complaint[:4096],
+        )  # fmt: skip
+
+    # --- working ---
+
+    def work(self) -> None:
+        """Do everything there is to do now, duties included."""
+        self.runner.work()
+        if self._committed:
+            self._committed = False
+            self.attend()
+
+    def attend(self) -> None:
+        """Look after the epochs: post what this node owes now, erase what is over."""
+        info = self.application.info()
+        due = self.duties.due(self.application.view(), info.height, info.last_time_ms, max(self._now_ms(), info.last_time_ms + 1))
+        if due:
+            self.runner.submit(due)
+            self.runner.work()
+
+    def _ask_theta(self, holder: str, epoch: int) -> ThetaBox:
+        return ThetaBox.decode(self._transport.call(holder, m.THETA, m.ThetaRequest(self.name, epoch).encode()))
+
+    def _hear(self, action: Action) -> None:
+        if isinstance(action, Answer):
+            self._answers[action.request] = action
+        elif isinstance(action, Committed):
+            self._committed = True
+            self._complaint = ""
+        elif isinstance(action, Dropped):
+            self._remember(self._dropped, action.tx_hash, (action.reason, action.detail))
+        elif isinstance(action, Receipt):
+            for tx_hash in action.receipt.tx_hashes:
+                self._receipts.setdefault(tx_hash, set()).add(action.receipt.sender)
+            while len(self._receipts) > REMEMBERED_MAX:
+                self._receipts.popitem(last=False)
+        elif isinstance(action, Complaint):
+            self._complaint = f"{action.reason}: {action.detail}"
+            _log.warning("complaint", node=self.name, reason=action.reason, detail=action.detail)
+        elif isinstance(action, EvidenceFound):
+            _log.warning("equivocation", node=self.name, by=action.evidence.name, height=action.evidence.height)
+        elif isinstance(action, Halt):
+            _log.error("halted", node=self.name, error=action.error)
+
+    @staticmethod
+    def _remember(store: OrderedDict[bytes, tuple[str, str]], key: bytes, value: tuple[str, str]) -> None:
+        store[key] = value
+        if len(store) > REMEMBERED_MAX:
+            store.popitem(last=False)
+
+    def close(self) -> None:
+        """Close files; everything acknowledged is durable already."""
+        self.application.close()
