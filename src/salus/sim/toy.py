@@ -68,7 +68,9 @@ class ToyApplication:
     :param upgrade_at: from this height on the application lacks the protocol version.
     """
 
-    def __init__(self, disk: Disk, keep_blocks: int | None = None, upgrade_at: int | None = None, genesis_time_ms: int = 0) -> None:
+    def __init__(
+        self, disk: Disk, keep_blocks: int | None = None, upgrade_at: int | None = None, genesis_time_ms: int = 0
+    ) -> None:
         self._keep = keep_blocks
         self._upgrade_at = upgrade_at
         self._keys: dict[bytes, bytes] = {}
@@ -93,8 +95,14 @@ class ToyApplication:
         return [self._check(data, self._keys, secret=True) for data in transactions]
 
     def prepare_proposal(
-        self, height: int, time_ms: int, proposer: str, missed: tuple[str, ...], misbehaviour: tuple[bytes, ...],
-        transactions: Sequence[bytes], max_bytes: int,
+        self,
+        height: int,
+        time_ms: int,
+        proposer: str,
+        missed: tuple[str, ...],
+        misbehaviour: tuple[bytes, ...],
+        transactions: Sequence[bytes],
+        max_bytes: int,
     ) -> list[bytes]:
         """Those that apply one after the other."""
         self._require_version(height)

@@ -81,7 +81,7 @@ def on_decided(s: State, message: Decided, out: Out) -> None:
 
 def maybe_import(s: State, out: Out) -> None:
     """Import the decided block of this height if it is here."""
-    if s.deciding is not None or s.fetching is not None and s.fetching.restoring:
+    if s.deciding is not None or (s.fetching is not None and s.fetching.restoring):
         return
     for height in [h for h in s.future if h < s.height]:
         del s.future[height]
@@ -112,5 +112,3 @@ def maybe_request(s: State, out: Out) -> None:
     del s.ahead[peer]
     s.requested_at_ms = s.now_ms
     send(s, out, peer, BlockRequest(s.config.name, s.height, UNSIGNED))
-
-

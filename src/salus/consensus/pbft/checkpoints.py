@@ -17,8 +17,14 @@ def note_checkpoint(s: State, out: Out) -> None:
     """Sign the state after the block just stored; send it at the interval's heights."""
     last = s.last
     point = Checkpoint(
-        s.config.name, last.height, UNSIGNED, last.block_id, last.application_hash,
-        set_hash(s.validators), set_hash(s.next_validators), 0,
+        s.config.name,
+        last.height,
+        UNSIGNED,
+        last.block_id,
+        last.application_hash,
+        set_hash(s.validators),
+        set_hash(s.next_validators),
+        0,
     )
     s.own_checkpoints[last.height] = point
     while len(s.own_checkpoints) > CHECKPOINTS_KEPT:
@@ -67,7 +73,8 @@ def _count(s: State, out: Out, message: Checkpoint) -> None:
     own = s.own_checkpoints.get(message.height)
     if own is not None and checkpoint_digest(own) != digest:
         halt(
-            s, out,
+            s,
+            out,
             f"a quorum signed that height {message.height} led to application hash {message.application_hash.hex()}, here "
             f"it led to {own.application_hash.hex()}: this node's state is wrong; restore it from its peers",
         )
@@ -76,7 +83,12 @@ def _count(s: State, out: Out, message: Checkpoint) -> None:
         return
     signatures = tuple(CommitSignature(name, vote.signature) for name, vote in list(same.items())[: s.rules.quorum(validators)])
     s.stable = StableCheckpoint(
-        message.height, message.block_id, message.application_hash, message.validators_hash, message.next_validators_hash, signatures
+        message.height,
+        message.block_id,
+        message.application_hash,
+        message.validators_hash,
+        message.next_validators_hash,
+        signatures,
     )
 
 

@@ -38,8 +38,14 @@ def decode_block(encoded: bytes, block_id: bytes, height: int) -> Block:
 
 
 def quorum_items(
-    s: State, validators: ValidatorSet, kinds: tuple[str, ...], height: int, view: int, digest: bytes,
-    votes: tuple[CommitSignature, ...], primary: str = "",
+    s: State,
+    validators: ValidatorSet,
+    kinds: tuple[str, ...],
+    height: int,
+    view: int,
+    digest: bytes,
+    votes: tuple[CommitSignature, ...],
+    primary: str = "",
 ) -> list[Item]:
     """Signature items of a quorum of distinct seats in seat order; ``kinds`` is (kind,) or (primary's kind, others' kind)."""
     refuse_unless(len(votes) >= s.rules.quorum(validators), "no-quorum", f"{len(votes)} votes at height {height}")
@@ -102,9 +108,12 @@ def check_proposal(s: State, block: Block, view: int, *, reproposal: bool) -> No
     """
     header = block.header
     refuse_unless(header.previous_id == s.last.block_id, "bad-encoding", f"block {header.height} follows another block")
-    refuse_unless(header.application_hash == s.last.application_hash, "bad-encoding",
-                  f"block {header.height} carries application hash {header.application_hash.hex()[:16]}, "
-                  f"here it is {s.last.application_hash.hex()[:16]}")
+    refuse_unless(
+        header.application_hash == s.last.application_hash,
+        "bad-encoding",
+        f"block {header.height} carries application hash {header.application_hash.hex()[:16]}, "
+        f"here it is {s.last.application_hash.hex()[:16]}",
+    )
     refuse_unless(header.validators_hash == set_hash(s.validators), "bad-encoding", "another validator set")
     refuse_unless(header.next_validators_hash == set_hash(s.next_validators), "bad-encoding", "another next validator set")
     refuse_unless(header.view <= view and (reproposal or header.view == view), "bad-encoding", "first proposed in another view")
@@ -158,8 +167,11 @@ def check_equivocation(s: State, evidence: Equivocation, height: int) -> None:
 def check_clock(s: State, header: BlockHeader) -> None:
     """The time of a fresh proposal is within :data:`CLOCK_TOLERANCE_MS` of this replica's clock."""
     if abs(header.time_ms - s.now_ms) > CLOCK_TOLERANCE_MS:
-        raise Refused("clock", f"block {header.height} is stamped {moment(header.time_ms)}, but this machine's clock says "
-                      f"{moment(s.now_ms)}; more than {CLOCK_TOLERANCE_MS // 1000} s apart: set the clock right")
+        raise Refused(
+            "clock",
+            f"block {header.height} is stamped {moment(header.time_ms)}, but this machine's clock says "
+            f"{moment(s.now_ms)}; more than {CLOCK_TOLERANCE_MS // 1000} s apart: set the clock right",
+        )
 
 
 def clock_error(s: State) -> str:
@@ -173,4 +185,3 @@ def clock_error(s: State) -> str:
 def previous_digest(certificate: Certificate | None) -> bytes:
     """What the next header says of ``certificate``."""
     return ZERO32 if certificate is None else certificate.digest()
-

@@ -37,6 +37,7 @@ class Ed25519Signer:
         self.public_key = self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
     def sign(self, message: bytes) -> bytes:
+        """See :class:`Signer`."""
         return self._key.sign(message)
 
 

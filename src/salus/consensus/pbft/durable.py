@@ -58,6 +58,7 @@ class DirectoryDisk:
         self._open: dict[str, int] = {}
 
     def read(self, name: str) -> bytes | None:
+        """See :class:`Disk`."""
         try:
             return (self._directory / name).read_bytes()
         except FileNotFoundError:
@@ -66,6 +67,7 @@ class DirectoryDisk:
             raise StorageError(f"cannot read {self._directory / name}: {error.strerror}") from None
 
     def append(self, name: str, data: bytes) -> None:
+        """See :class:`Disk`."""
         path = self._directory / name
         try:
             descriptor = self._open.get(name)
@@ -80,6 +82,7 @@ class DirectoryDisk:
             raise StorageError(f"cannot write {path}: {error.strerror}; make room and start the node again") from None
 
     def sync(self, name: str) -> None:
+        """See :class:`Disk`."""
         descriptor = self._open.get(name)
         if descriptor is None:
             return
@@ -89,6 +92,7 @@ class DirectoryDisk:
             raise StorageError(f"cannot make {self._directory / name} durable: {error.strerror}; check the disk") from None
 
     def replace(self, name: str, data: bytes) -> None:
+        """See :class:`Disk`."""
         self._close(name)
         write_atomic(self._directory / name, data)
 

@@ -149,12 +149,16 @@ class SetTimer(_Data, frozen=True):
 
 
 class CheckTransactions(_Data, frozen=True):
+    """Pool admission of a batch, against the last committed state."""
+
     check: int
     transactions: tuple[bytes, ...]
     time_ms: int
 
 
 class PrepareProposal(_Data, frozen=True):
+    """Choose transactions for a fresh block of this replica's turn."""
+
     height: int
     view: int
     time_ms: int
@@ -166,6 +170,8 @@ class PrepareProposal(_Data, frozen=True):
 
 
 class ValidateProposal(_Data, frozen=True):
+    """Whether this replica may vote for a block."""
+
     view: int
     block_id: bytes
     block: BlockInput
@@ -173,6 +179,8 @@ class ValidateProposal(_Data, frozen=True):
 
 
 class FinaliseBlock(_Data, frozen=True):
+    """Apply a decided block to a working copy."""
+
     block: BlockInput
 
 
@@ -194,10 +202,14 @@ class ReadBlocks(_Data, frozen=True):
 
 
 class TakeSnapshot(_Data, frozen=True):
+    """Take a snapshot of the state after ``height``, which is the last."""
+
     height: int
 
 
 class RestoreSnapshot(_Data, frozen=True):
+    """Replace the state by a snapshot, checked against a certified application hash."""
+
     height: int
     data: bytes
     application_hash: bytes

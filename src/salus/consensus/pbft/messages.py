@@ -89,6 +89,7 @@ class PrePrepare(Signed, frozen=True):
     block: BlockBytes
 
     def statement(self) -> tuple[str, int, int, bytes]:
+        """See :meth:`Signed.statement`."""
         return PRE_PREPARE, self.height, self.view, self.block_id
 
 
@@ -100,6 +101,7 @@ class Prepare(Signed, frozen=True):
     block_id: Bytes32
 
     def statement(self) -> tuple[str, int, int, bytes]:
+        """See :meth:`Signed.statement`."""
         return PREPARE, self.height, self.view, self.block_id
 
 
@@ -111,6 +113,7 @@ class Commit(Signed, frozen=True):
     block_id: Bytes32
 
     def statement(self) -> tuple[str, int, int, bytes]:
+        """See :meth:`Signed.statement`."""
         return COMMIT, self.height, self.view, self.block_id
 
 
@@ -140,6 +143,7 @@ class ViewChange(Signed, frozen=True):
     block: BlockBytes | None
 
     def statement(self) -> tuple[str, int, int, bytes]:
+        """See :meth:`Signed.statement`."""
         return VIEW_CHANGE, self.height, self.view, ZERO32 if self.proof is None else self.proof.digest()
 
 
@@ -157,6 +161,7 @@ class NewView(Signed, frozen=True):
     pre_prepare: Bytes64
 
     def statement(self) -> tuple[str, int, int, bytes]:
+        """See :meth:`Signed.statement`."""
         signatures = tuple((v.sender, v.signature) for v in self.view_changes)
         return NEW_VIEW, self.height, self.view, h2(labels.VOTE, labels.SUITE_LEDGER, "new-view", self.block_id, signatures)
 
@@ -177,6 +182,7 @@ class Checkpoint(Signed, frozen=True):
     wanted: Annotated[int, "0 or 1"]
 
     def statement(self) -> tuple[str, int, int, bytes]:
+        """See :meth:`Signed.statement`."""
         return CHECKPOINT, self.height, 0, checkpoint_digest(self)
 
 
@@ -206,6 +212,7 @@ class Status(Signed, frozen=True):
     last_id: Bytes32
 
     def statement(self) -> tuple[str, int, int, bytes]:
+        """See :meth:`Signed.statement`."""
         return STATUS, self.height, self.view, self.last_id
 
 
@@ -215,6 +222,7 @@ class BlockRequest(Signed, frozen=True):
     KIND = "pbft.block-request"
 
     def statement(self) -> tuple[str, int, int, bytes]:
+        """See :meth:`Signed.statement`."""
         return BLOCK_REQUEST, self.height, 0, ZERO32
 
 
@@ -226,6 +234,7 @@ class Decided(Signed, frozen=True):
     certificate: Certificate
 
     def statement(self) -> tuple[str, int, int, bytes]:
+        """See :meth:`Signed.statement`."""
         return DECIDED, self.height, 0, self.certificate.block_id
 
 
@@ -240,6 +249,7 @@ class Transactions(Signed, frozen=True):
         return tuple(map(hash_of, self.transactions))
 
     def statement(self) -> tuple[str, int, int, bytes]:
+        """See :meth:`Signed.statement`."""
         return TRANSACTIONS, self.height, 0, hashes_digest(self.hashes())
 
 
@@ -250,6 +260,7 @@ class PoolReceipt(Signed, frozen=True):
     tx_hashes: Annotated[tuple[Bytes32, ...], Size(1, MAX_GOSSIP_TRANSACTIONS)]
 
     def statement(self) -> tuple[str, int, int, bytes]:
+        """See :meth:`Signed.statement`."""
         return POOL_RECEIPT, self.height, 0, hashes_digest(self.tx_hashes)
 
 
@@ -260,6 +271,7 @@ class Evidence(Signed, frozen=True):
     evidence: Equivocation
 
     def statement(self) -> tuple[str, int, int, bytes]:
+        """See :meth:`Signed.statement`."""
         return EVIDENCE, self.height, 0, h2(labels.VOTE, labels.SUITE_LEDGER, "evidence", self.evidence.to_value())
 
 
@@ -290,6 +302,7 @@ class SnapshotOffer(Signed, frozen=True):
     next_validators: ValidatorSet
 
     def statement(self) -> tuple[str, int, int, bytes]:
+        """See :meth:`Signed.statement`."""
         return SNAPSHOT_OFFER, self.height, 0, self.digest
 
 
@@ -300,6 +313,7 @@ class SnapshotRequest(Signed, frozen=True):
     offset: int
 
     def statement(self) -> tuple[str, int, int, bytes]:
+        """See :meth:`Signed.statement`."""
         return SNAPSHOT_REQUEST, self.height, self.offset, ZERO32
 
 
@@ -311,6 +325,7 @@ class SnapshotPart(Signed, frozen=True):
     data: Annotated[bytes, Size(1, PART_BYTES)]
 
     def statement(self) -> tuple[str, int, int, bytes]:
+        """See :meth:`Signed.statement`."""
         return SNAPSHOT_PART, self.height, self.offset, h2(labels.VOTE, labels.SUITE_LEDGER, "part", self.data)
 
 

@@ -67,7 +67,13 @@ def start_proposal(s: State, out: Out) -> None:
     missed = s.validators.missed(s.height, s.view)
     out.append(
         PrepareProposal(
-            s.height, s.view, s.next_time_ms, s.config.name, missed, evidence_for_proposal(s), candidates(s),
+            s.height,
+            s.view,
+            s.next_time_ms,
+            s.config.name,
+            missed,
+            evidence_for_proposal(s),
+            candidates(s),
             s.config.max_block_bytes,
         )
     )
@@ -77,8 +83,16 @@ def build_block(s: State, event: ProposalPrepared, time_ms: int) -> tuple[Block,
     """A fresh block of this replica's turn: (block, its encoding, its id)."""
     misbehaviour = evidence_for_proposal(s)
     header = BlockHeader(
-        s.height, s.view, s.last.block_id, time_ms, transaction_root(event.transactions, misbehaviour), s.config.name,
-        set_hash(s.validators), set_hash(s.next_validators), previous_digest(s.last.certificate), s.last.application_hash,
+        s.height,
+        s.view,
+        s.last.block_id,
+        time_ms,
+        transaction_root(event.transactions, misbehaviour),
+        s.config.name,
+        set_hash(s.validators),
+        set_hash(s.next_validators),
+        previous_digest(s.last.certificate),
+        s.last.application_hash,
     )
     block = Block(header, event.transactions, misbehaviour, s.last.certificate)
     return block, block.encode(), header.id()
@@ -103,9 +117,7 @@ def on_pre_prepare(s: State, message: PrePrepare, data: bytes, out: Out) -> None
         take_proposal(s, message, data, out, reproposal=False, signature=message.signature)
 
 
-def take_proposal(
-    s: State, message: PrePrepare | NewView, data: bytes, out: Out, *, reproposal: bool, signature: bytes
-) -> None:
+def take_proposal(s: State, message: PrePrepare | NewView, data: bytes, out: Out, *, reproposal: bool, signature: bytes) -> None:
     """Check a proposal of the current view and hand it to the application; a refused one may come again."""
     if s.deciding is not None or (s.proposal is not None and s.proposal.stage != "refused"):
         return
@@ -118,9 +130,7 @@ def take_proposal(
         return
     s.proposal.stage = "checking"
     remember_block(s, message.block_id, block, message.block)
-    out.append(
-        ValidateProposal(message.view, message.block_id, block_input(block, s.validators), secret_checks=not reproposal)
-    )
+    out.append(ValidateProposal(message.view, message.block_id, block_input(block, s.validators), secret_checks=not reproposal))
 
 
 # --- prepare ---
@@ -185,7 +195,7 @@ def maybe_decide(s: State, out: Out) -> None:
     for (kind, view), cast in s.votes.items():
         if kind != COMMIT or len(cast) < s.quorum:
             continue
-        for block_id in {b for b, _signature in cast.values()}:
+        for block_id in sorted({b for b, _signature in cast.values()}):
             votes = votes_for(s, COMMIT, view, block_id)
             if len(votes) >= s.quorum and block_id in s.blocks:
                 block, encoded = s.blocks[block_id]
@@ -197,7 +207,8 @@ def decide(s: State, out: Out, block: Block, encoded: bytes, certificate: Certif
     """Hand a decided block to the application; its certificate has been checked."""
     if block.header.application_hash != s.last.application_hash:
         halt(
-            s, out,
+            s,
+            out,
             f"the network decided that block {s.last.height} led to application hash "
             f"{block.header.application_hash.hex()}, but here it led to {s.last.application_hash.hex()}: this node's "
             "state is wrong; restore it from its peers",
@@ -240,8 +251,14 @@ def on_stored(s: State, height: int, out: Out) -> None:
         keep_then(s, out, LinkRecord(link), [])
     hash_after = deciding.result.application_hash
     s.last = LastBlock(
-        height, certificate.block_id, header.time_ms, certificate, hash_after, decided,
-        hash_after != header.application_hash, s.now_ms,
+        height,
+        certificate.block_id,
+        header.time_ms,
+        certificate,
+        hash_after,
+        decided,
+        hash_after != header.application_hash,
+        s.now_ms,
     )
     s.previous_validators, s.validators, s.next_validators = s.validators, s.next_validators, deciding.later_validators
     settle_evidence(s, block)
@@ -276,4 +293,3 @@ def remember_block(s: State, block_id: bytes, block: Block, encoded: bytes) -> N
             break
         if old not in needed:
             del s.blocks[old]
-

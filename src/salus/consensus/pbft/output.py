@@ -60,6 +60,7 @@ def on_persisted(s: State, token: int, out: Out) -> None:
 
 
 def release(s: State, out: Out, then: Sequence[Gated]) -> None:
+    """What waited happens now; votes of a height that is over are left out."""
     for item in then:
         if isinstance(item, Vote):
             _send_vote(s, out, item)

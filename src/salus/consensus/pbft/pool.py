@@ -19,7 +19,7 @@ from salus.consensus.pbft.messages import (
 from salus.consensus.pbft.output import Out, broadcast, send, sign
 from salus.consensus.pbft.state import Pooled, State
 
-MAX_RECENT: Final = 65_536
+MAX_RECENT: Final = 32_768
 """Hashes of committed transactions remembered, so that late gossip is not checked again."""
 MAX_CHECKS: Final = 1024
 """Batches with the application at once; gossip beyond that is dropped and comes again."""
@@ -153,7 +153,7 @@ def remove_committed(s: State, out: Out, tx_hashes: tuple[bytes, ...], block: Bl
         pooled = s.pool.pop(tx_hash, None)
         if pooled is not None:
             s.pool_bytes -= len(pooled.transaction)
-        s.recent[tx_hash] = None
+        s.recent[tx_hash] = block.header.height
     while len(s.recent) > MAX_RECENT:
         del s.recent[next(iter(s.recent))]
     size = sum(map(len, block.transactions))

@@ -247,5 +247,3 @@ def _set_timer(s: State, out: Out) -> None:
     if s.timer_ms is None or at_ms < s.timer_ms or s.timer_ms <= s.now_ms:
         s.timer_ms = at_ms
         out.append(SetTimer(at_ms))
-
-

@@ -37,8 +37,14 @@ from salus.errors import CodecError, DamagedFile, Refused
 
 
 def restore_state(
-    config: Config, signer: Signer, verifier: Verifier, rules: Rules, now_ms: int,
-    info: ApplicationInfo, stored: tuple[bytes, bytes] | None, records: Sequence[Record],
+    config: Config,
+    signer: Signer,
+    verifier: Verifier,
+    rules: Rules,
+    now_ms: int,
+    info: ApplicationInfo,
+    stored: tuple[bytes, bytes] | None,
+    records: Sequence[Record],
 ) -> State:
     """The state in which a replica (re)starts.
 
@@ -71,7 +77,9 @@ def _last_block(
         try:
             header, certificate = Block.decode(stored[0]).header, Certificate.decode(stored[1])
         except CodecError as error:
-            raise DamagedFile(f"block {height} of {config.name} cannot be read ({error}); restore this node from its peers") from None
+            raise DamagedFile(
+                f"block {height} of {config.name} cannot be read ({error}); restore this node from its peers"
+            ) from None
         decided = CertifiedHeader(header, certificate)
         sets = tuple(_set_at(config, records, h) for h in (height, height + 1, height + 2))
     else:
@@ -119,8 +127,7 @@ def _restore_votes(s: State, records: Iterable[Record]) -> None:
         elif isinstance(record, ViewRecord) and record.height == s.height:
             left = max(left, record.view)
         elif isinstance(record, PreparedRecord) and record.height == s.height:
-            if s.prepared is None or record.proof.view > s.prepared.view:
-                s.prepared = record.proof
+            s.prepared = record.proof if s.prepared is None else max(s.prepared, record.proof, key=lambda proof: proof.view)
     for record in accepted.values():
         message = record.proposal()
         try:
@@ -160,5 +167,3 @@ def _restore_proposal(s: State, record: AcceptedRecord) -> None:
         commit = sign(s, Commit(me, s.height, UNSIGNED, record.view, record.block_id))
         s.own[COMMIT] = commit.encode()
         add_vote(s, COMMIT, record.view, me, record.block_id, commit.signature)
-
-

@@ -72,8 +72,15 @@ class ReplicaRunner:
     """
 
     def __init__(
-        self, config: Config, signer: Signer, application: Application, log: VoteLog, now_ms: Callable[[], int],
-        verifier: Verifier | None = None, rules: Rules | None = None, listener: Listener = _ignore,
+        self,
+        config: Config,
+        signer: Signer,
+        application: Application,
+        log: VoteLog,
+        now_ms: Callable[[], int],
+        verifier: Verifier | None = None,
+        rules: Rules | None = None,
+        listener: Listener = _ignore,
     ) -> None:
         self.name = config.name
         self.outbox: deque[tuple[str | None, bytes]] = deque()

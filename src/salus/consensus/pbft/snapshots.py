@@ -82,8 +82,16 @@ def maybe_offer(s: State, out: Out) -> None:
     for peer, height in sorted(served.asked_by):
         links = tuple(k for k in s.links if height <= k.decided.header.height < served.height)[:MAX_SET_LINKS]
         offer = SnapshotOffer(
-            s.config.name, served.height, UNSIGNED, len(served.data), served.digest, served.last.decided, served.checkpoint,
-            links, served.validators, served.next_validators,
+            s.config.name,
+            served.height,
+            UNSIGNED,
+            len(served.data),
+            served.digest,
+            served.last.decided,
+            served.checkpoint,
+            links,
+            served.validators,
+            served.next_validators,
         )
         send(s, out, peer, offer)
     served.asked_by.clear()
@@ -143,7 +151,11 @@ def on_snapshot_part(s: State, message: SnapshotPart, out: Out) -> None:
     if fetching is None or fetching.restoring or message.sender != fetching.offer.sender or s.deciding is not None:
         return
     offer = fetching.offer
-    if message.height != offer.height or message.offset != fetching.received or fetching.received + len(message.data) > offer.size:
+    if (
+        message.height != offer.height
+        or message.offset != fetching.received
+        or fetching.received + len(message.data) > offer.size
+    ):
         return
     fetching.parts.append(message.data)
     fetching.received += len(message.data)
@@ -184,8 +196,14 @@ def on_restored(s: State, event: Restored, out: Out) -> None:
     header = offer.anchor.header
     s.links.extend(known for known in offer.links if known not in s.links)
     s.last = LastBlock(
-        header.height, offer.checkpoint.block_id, header.time_ms, offer.anchor.certificate, offer.checkpoint.application_hash,
-        offer.anchor, offer.checkpoint.application_hash != header.application_hash, s.now_ms,
+        header.height,
+        offer.checkpoint.block_id,
+        header.time_ms,
+        offer.anchor.certificate,
+        offer.checkpoint.application_hash,
+        offer.anchor,
+        offer.checkpoint.application_hash != header.application_hash,
+        s.now_ms,
     )
     s.previous_validators, s.validators, s.next_validators = fetching.own_set, offer.validators, offer.next_validators
     if offer.validators != fetching.own_set:

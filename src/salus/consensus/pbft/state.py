@@ -200,7 +200,7 @@ class State(msgspec.Struct):
     # --- pool and evidence ---
     pool: dict[bytes, Pooled] = msgspec.field(default_factory=dict)
     pool_bytes: int = 0
-    recent: dict[bytes, None] = msgspec.field(default_factory=dict)
+    recent: dict[bytes, int] = msgspec.field(default_factory=dict)
     checks: dict[int, tuple[str, str, int, tuple[bytes, ...]]] = msgspec.field(default_factory=dict)
     check_count: int = 0
     in_check: set[bytes] = msgspec.field(default_factory=set)

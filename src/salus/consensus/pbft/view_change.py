@@ -165,7 +165,5 @@ def _check_new_view(s: State, message: NewView) -> PreparedProof | None:
     refuse_unless(all(s.verifier.verify(items)), "bad-signature", "a signature in the new-view")
     proof = highest_proof(message.view_changes)
     if proof is not None:
-        refuse_unless(proof.block_id == message.block_id, "not-authorised", "the block of the highest certificate is not proposed")
+        refuse_unless(proof.block_id == message.block_id, "not-authorised", "another block than the highest certificate's")
     return proof
-
-
