@@ -104,12 +104,16 @@ def fsync_directory(directory: Path) -> None:
 
 
 def make_private_directory(directory: Path) -> None:
-    """Create ``directory`` (and its parents) with mode 0700 unless it exists.
+    """Create ``directory`` and its missing parents, each with mode 0700, unless it exists.
 
     :raises StorageError: it cannot be created, or something else has its name.
     """
     try:
-        directory.mkdir(PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        missing = [path for path in (directory, *directory.parents) if not path.exists()]
+        for path in reversed(missing):  # one by one: mkdir(parents=True) gives parents the default mode
+            path.mkdir(PRIVATE_DIRECTORY, exist_ok=True)
+        if not directory.is_dir():
+            raise StorageError(f"{directory} is not a directory; name another one, or move it away")
     except OSError as error:
         _fail(error, directory, "nothing was created")
 

@@ -96,8 +96,8 @@ class Index:
         :param url: SQLAlchemy URL. :param network: id of the network it belongs to.
         :raises DamagedFile: the database is damaged. :raises StorageError: of another network or version, or unreachable.
         """
-        self._url = url
-        self._engine = sa.create_engine(url)
+        self._shown = ""
+        self._engine = self._create_engine(url)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _sqlite_pragmas)
         with self._writing() as db:
@@ -108,13 +108,11 @@ class Index:
             for key, value in (("schema", SCHEMA), ("network", network.hex())):
                 if known.setdefault(key, value) != value:
                     raise StorageError(
-                        f"the index {self._where()} has {key} {known[key]}, not {value}; name the right one or upgrade"
+                        f"the index {self._shown} has {key} {known[key]}, not {value}; name the right one or upgrade"
                     )
             if "height" not in known:
                 rows = [{"key": k, "value": v} for k, v in {**known, "height": "0", "time_ms": "0"}.items()]
                 db.execute(_META.insert(), rows)
-        if self._engine.dialect.name == "sqlite" and self._engine.url.database:
-            os.chmod(self._engine.url.database, 0o600)
 
     @classmethod
     def in_directory(cls, directory: Path, network: bytes) -> Index:
@@ -250,17 +248,31 @@ class Index:
         try:
             yield
         except OperationalError as error:
-            raise StorageError(f"the index {self._where()} cannot be used: {error.orig}; check disk, path and server") from error
+            raise StorageError(f"the index {self._shown} cannot be used: {error.orig}; check disk, path and server") from error
         except DatabaseError as error:
             raise DamagedFile(f"{self._damaged()} ({error.orig})") from error
         except SQLAlchemyError as error:
-            raise StorageError(f"the index {self._where()} cannot be used: {type(error).__name__}") from error
+            raise StorageError(f"the index {self._shown} cannot be used: {type(error).__name__}") from error
 
-    def _where(self) -> str:
-        return self._engine.url.render_as_string(hide_password=True)
+    def _create_engine(self, url: str) -> sa.Engine:
+        """The engine; errors show the URL without its password, and never the driver's own words about it."""
+        try:
+            parsed = sa.make_url(url)
+            self._shown = parsed.set(query={}).render_as_string(hide_password=True)
+            if parsed.get_backend_name() == "sqlite" and parsed.database:
+                # made here, private: the files that SQLite puts beside it take over its mode
+                os.close(os.open(parsed.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            return sa.create_engine(parsed)
+        except OSError as error:
+            raise StorageError(f"the index {self._shown} cannot be opened: {error.strerror}; check the path") from None
+        except (SQLAlchemyError, ImportError) as error:
+            kind = type(error).__name__
+            raise StorageError(
+                f"the index {self._shown or 'URL'} cannot be used ({kind}); check the URL and its driver"
+            ) from None
 
     def _damaged(self) -> str:
-        return f"the index {self._where()} is damaged; move it away: it is made again from the bodies and the ledger"
+        return f"the index {self._shown} is damaged; move it away: it is made again from the bodies and the ledger"
 
 
 def _sqlite_pragmas(connection: Any, _record: object) -> None:

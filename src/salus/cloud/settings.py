@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Final
 
@@ -25,7 +26,8 @@ class GatewaySettings(msgspec.Struct, frozen=True):
     :ivar unnamed_keep_ms: how long a body waits for a committed transaction that names it, in block time; longer than
         genesis lets ``valid_until`` lie ahead.
     :ivar keep_ms_max: how far ahead a keep-until may lie.
-    :ivar begins_per_s, begins_burst: uploads begun. :ivar bytes_per_s, bytes_burst: bytes of parts taken.
+    :ivar begins_per_s, begins_burst: uploads begun. :ivar bytes_per_s, bytes_burst: bytes of parts taken; the burst holds at
+        least one part.
     :ivar confirm_inline_bytes: named bodies up to this size are hashed again at once, larger ones when a receipt is asked for.
     """
 
@@ -52,17 +54,21 @@ class RateLimit:
         self._now_ms = now_ms
         self._tokens = float(burst)
         self._last_ms = now_ms()
+        self._lock = threading.Lock()
 
     def take(self, amount: int, what: str) -> None:
         """Take tokens.
 
         :raises Refused: ``rate-limited``.
         """
-        now = self._now_ms()
-        gained = max(0, now - self._last_ms) * self._per_s / 1000
-        self._last_ms = now
-        self._tokens = min(float(self._burst), self._tokens + gained)
-        if amount > self._tokens:
-            wait_ms = int((amount - self._tokens) * 1000 / self._per_s) + 1
-            raise Refused("rate-limited", f"too many {what}; try again in {wait_ms} ms")
-        self._tokens -= amount
+        with self._lock:
+            now = self._now_ms()
+            gained = max(0, now - self._last_ms) * self._per_s / 1000
+            self._last_ms = now
+            self._tokens = min(float(self._burst), self._tokens + gained)
+            missing = amount - self._tokens
+            if missing <= 0:
+                self._tokens -= amount
+                return
+        wait_ms = int(missing * 1000 / self._per_s) + 1
+        raise Refused("rate-limited", f"too many {what}; try again in {wait_ms} ms")

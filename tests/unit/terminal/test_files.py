@@ -31,7 +31,7 @@ def test_an_atomic_write_replaces_the_whole_file_and_is_private(tmp_path):
 def test_an_error_while_writing_keeps_the_old_content_and_leaves_nothing(tmp_path):
     path = tmp_path / "f"
     files.write_atomic(path, b"old")
-    with pytest.raises(KeyboardInterrupt), files.replacing(path) as file:
+    with pytest.raises(KeyboardInterrupt), files.replacing(path) as file:  # noqa: PT012 - the interrupt comes in between
         file.write(b"half")
         raise KeyboardInterrupt
     assert path.read_bytes() == b"old"
@@ -131,6 +131,17 @@ def test_key_files_are_private_and_never_overwritten(tmp_path):
         path.chmod(mode)
         with pytest.raises(StorageError, match="chmod 600"):
             files.read_key_file(path, "the key")
+
+
+def test_directories_are_private_up_to_the_one_that_was_there(tmp_path):
+    tmp_path.chmod(0o755)
+    files.make_private_directory(tmp_path / "a" / "b" / "c")
+    files.make_private_directory(tmp_path / "a" / "b" / "c")
+    assert [mode_of(tmp_path / p) for p in ("", "a", "a/b", "a/b/c")] == [0o755, 0o700, 0o700, 0o700]
+    (tmp_path / "file").write_bytes(b"")
+    for taken in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(StorageError):
+            files.make_private_directory(taken)
 
 
 def test_erasing_overwrites_before_it_removes(tmp_path):

@@ -64,9 +64,8 @@ def test_a_deliberate_change_with_a_fresh_checksum_is_refused_by_the_seal():
     for at in range(len(body)):
         altered = bytearray(body)
         altered[at] ^= 0x20
-        with pytest.raises((DamagedFile, WrongPassphrase, WalletError)) as caught:
+        with pytest.raises((DamagedFile, WalletError)) as caught:  # noqa: PT012 - either step may refuse it
             file = sealed.parse(with_checksum(bytes(altered)), "f")
-            # the phrase opens the data key without the slow hash, so every byte of the frame can be tried
             sealed.open_content(sealed.unwrap_phrase(file, ENTROPY, "f"), file, "wallet", "f")
         outcomes.add(caught.type)
     assert DamagedFile in outcomes

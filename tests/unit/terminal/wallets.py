@@ -71,8 +71,8 @@ def create(directory: Path, content: WalletContent | None = None) -> tuple[Walle
 
 def consultation(id_: str, index: int, state: str = "sent", nullifier: bytes = bytes(32)) -> ConsultationEntry:
     return ConsultationEntry(
-        id=id_, state=state, doctor="clinic/dr-1", day="2025-01-02", sn=4, tx_hash=bytes(32), nullifier=nullifier, quarter=QUARTER,
-        index=index, deadline_ms=5, body_digest=bytes(32), body_size_bytes=100, file_name="x.json",
+        id=id_, state=state, doctor="clinic/dr-1", day="2025-01-02", sn=4, tx_hash=bytes(32), nullifier=nullifier,
+        quarter=QUARTER, index=index, deadline_ms=5, body_digest=bytes(32), body_size_bytes=100, file_name="x.json",
     )  # fmt: skip
 
 
