@@ -20,6 +20,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
+from salus.errors import StorageError
 from salus.files import write_atomic
 from salus.records.observation import ObservationWriter
 from salus.records.replay import LOINC, MDC
@@ -64,7 +65,10 @@ def generate_records(directory: Path, seed: int) -> list[Path]:
     written = []
     for name, content in _records(seed):
         path = directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot create {path.parent}: {error.strerror or error}") from error
         write_atomic(path, content, 0o644)
         written.append(path)
     return sorted(written)

@@ -107,7 +107,8 @@ def test_header_with_everything() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "# only a comment", "rec", "rec 1 0\nr 16", "rec 1 1e9\nr 16", "rec 1 nan\nr 16", "rec 1 250\nr", "rec 1 250\nr 212x2",
+        "", "# only a comment", "rec", "rec 1 0\nr 16", "rec 1 1e9\nr 16", "rec 1 nan\nr 16",
+        "rec 1 250\nr", "rec 1 250\nr 212x2",
         "rec 1 250\nr 16 -1", "rec 1 250\nr 16 1 x", "rec 1 250\nr 16 1/mV/x 1 2 3 4.5", "rec 1 250\n.r 16", "r" * 100 + " 0",
         "rec 0 250\nextra 16",
     ],
