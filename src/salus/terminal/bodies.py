@@ -11,12 +11,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from salus.consultation.receipts import UploadReceipt
+from salus.consultation.receipts import SealedReceipt, UploadReceipt
 from salus.errors import StorageError
 from salus.files import make_private_directory
 from salus.records.digest import BodySummary
-from salus.records.info import recognise
-from salus.records.payload import Header, OpenedPayload, PayloadHeader, ReplyHeader, SealedPayload, decrypt_payload, encrypt_payload
+from salus.records.file import recognise
+from salus.records.payload import (
+    Header,
+    OpenedPayload,
+    PayloadHeader,
+    ReplyHeader,
+    SealedPayload,
+    decrypt_payload,
+    encrypt_payload,
+)
 from salus.symmetric import Random
 from salus.terminal.cloud_client import CloudClient
 
@@ -103,11 +111,18 @@ class BodyTransfer:
         with self._staged() as path:
             with path.open("wb") as sink:
                 self._cloud.download(
-                    expected.digest, expected.size_bytes, sink, progress=lambda done: progress("fetching", done, expected.size_bytes)
+                    expected.digest,
+                    expected.size_bytes,
+                    sink,
+                    progress=lambda done: progress("fetching", done, expected.size_bytes),
                 )
             with path.open("rb") as source:
                 opened = decrypt_payload(source, key, context, expected, header_type, accept, destination)
         return opened, destination
+
+    def storage_receipt(self, tx_hash: bytes) -> SealedReceipt:
+        """The cloud's sealed storage receipt of a committed transaction (storage, step 3)."""
+        return self._cloud.storage_receipt(tx_hash)
 
     @contextlib.contextmanager
     def _staged(self) -> Iterator[Path]:

@@ -13,10 +13,10 @@ import msgspec
 
 from salus.codec import Bytes32, Message
 from salus.consultation.appointments import SLOTS_A_BATCH_MAX, SlotKey, cancel_slots, decline_request, publish_slots
-from salus.consultation.receipts import SealedReceipt, StorageReceipt, open_storage_receipt
+from salus.consultation.receipts import StorageReceipt, open_storage_receipt
 from salus.consultation.registration import MemberKey
 from salus.consultation.reply import ConsultationReply, ReplyDraft
-from salus.consultation.request import ConsultationRequest, OpenedRequest, RequestContext, open_request
+from salus.consultation.request import ConsultationRequest, OpenedRequest, open_request
 from salus.errors import Refused, TransportError, WalletError, refuse_unless
 from salus.groups.ristretto255 import Scalar, decode_scalar
 from salus.ledger.client import CommittedTransaction, LedgerClient
@@ -95,7 +95,9 @@ class DoctorTerminal:
     :param wallet: the open wallet (role doctor, enrolled).
     """
 
-    def __init__(self, wallet: Wallet, ledger: LedgerClient, bodies: BodyTransfer, now_ms: Callable[[], int], random: Random) -> None:
+    def __init__(
+        self, wallet: Wallet, ledger: LedgerClient, bodies: BodyTransfer, now_ms: Callable[[], int], random: Random
+    ) -> None:
         self._wallet = wallet
         self._ledger = ledger
         self._bodies = bodies
@@ -172,7 +174,9 @@ class DoctorTerminal:
                 found = self._ledger.transaction(entry.request_tx)
                 request = ConsultationRequest.decode(found.raw)
                 id_ = entry.request_tx.hex()[:16]
-                waiting.append(Waiting(id_, entry.sn, entry.day, entry.request_tx, found.height, found.time_ms, request.size_bytes))
+                waiting.append(
+                    Waiting(id_, entry.sn, entry.day, entry.request_tx, found.height, found.time_ms, request.size_bytes)
+                )
         return sorted(waiting, key=lambda w: w.sn)
 
     def open(self, id_: str, progress: Progress = no_progress) -> Record:
@@ -180,17 +184,17 @@ class DoctorTerminal:
 
         :raises Refused: every check of the treatment; ``unknown-request``.
         """
-        found, opened = self._open(id_)
-        record = self._receive(id_, found, opened, progress)
-        return record
+        found, opened = self.opened(id_)
+        return self._receive(id_, found, opened, progress)
 
-    def _open(self, id_: str) -> tuple[CommittedTransaction, OpenedRequest]:
+    def opened(self, id_: str) -> tuple[CommittedTransaction, OpenedRequest]:
+        """A request with its sender opened and verified, its payload not fetched (treatment, steps 1 to 6)."""
         entry = self._entry(id_)
         assert entry.request_tx is not None
         found = self._ledger.transaction(entry.request_tx)
         request = ConsultationRequest.decode(found.raw)
         placed = self._ledger.request(entry.request_tx)
-        context = RequestContext(request.epoch, placed.pk_BC, placed.W_D, placed.E_sn)
+        context = placed.context()
         slot = SlotKey.from_secret(entry.sn, self._wallet.one_time.get(_slot_file(entry.sn)))
         return found, open_request(self._ledger.domain, request, context, self._key, slot)
 
@@ -202,7 +206,9 @@ class DoctorTerminal:
         def accept(header: PayloadHeader) -> None:
             opened.check_payload(header.pid, header.time_ms, found.time_ms, tolerance)
 
-        got, path = self._bodies.receive(summary, opened.body_key, opened.body_context, PayloadHeader, accept, f"{id_}-record", progress)
+        got, path = self._bodies.receive(
+            summary, opened.body_key, opened.body_context, PayloadHeader, accept, f"{id_}-record", progress
+        )
         header = got.header
         return Record(id_, request.sn, opened.h1, path, header.media_type, header.file_name, header.time_ms, got.m_pa_digest)
 
@@ -215,10 +221,12 @@ class DoctorTerminal:
         entry = self._entry(id_)
         earlier = [w for w in self.queue() if w.sn < entry.sn]
         if earlier:
-            raise Refused("not-your-turn", f"slot {earlier[0].sn} ({earlier[0].id}) comes before slot {entry.sn}: treat or decline it first")
+            raise Refused(
+                "not-your-turn", f"slot {earlier[0].sn} ({earlier[0].id}) comes before slot {entry.sn}: treat or decline it first"
+            )
         if entry.state == REPLYING:
             return self._finish_reply(entry)
-        found, opened = self._open(id_)
+        found, opened = self.opened(id_)
         record = self._receive(id_, found, opened, progress)
         draft = ReplyDraft.begin(self._ledger.network, self._key, opened, self._random)
         with Payload(reply_file) as payload:
@@ -243,7 +251,7 @@ class DoctorTerminal:
         return Treated(reply.h1.hex()[:16], entry.sn, reply.h1, reply.tx_hash(), committed.height)
 
     def _check_stored(self, reply: ConsultationReply, a_D: Scalar, height: int) -> None:
-        sealed = SealedReceipt.decode(self._bodies.storage_receipt(reply.tx_hash()))
+        sealed = self._bodies.storage_receipt(reply.tx_hash())
         W_C = self._ledger.member_key("cloud", reply.U.cloud)
         expected = StorageReceipt(
             reply.PID2, reply.A_D, reply.ID_D, height, reply.tx_hash(), reply.digest, reply.size_bytes, reply.U.cloud, bytes(64)

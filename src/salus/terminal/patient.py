@@ -21,7 +21,7 @@ from salus.consultation.credentials import (
     request_credential,
 )
 from salus.consultation.enrolment import EnrolmentKey, check_statement, enrol_patient
-from salus.consultation.receipts import SealedReceipt, StorageReceipt, open_storage_receipt
+from salus.consultation.receipts import StorageReceipt, open_storage_receipt
 from salus.consultation.registration import SecretValue, quarter_of
 from salus.consultation.reply import CheckedReply, ConsultationReply, check_reply
 from salus.consultation.request import ConsultationRequest, PendingRequest, RequestContext, RequestDraft
@@ -74,7 +74,13 @@ class PatientTerminal:
     """
 
     def __init__(
-        self, wallet: Wallet, ledger: LedgerClient, centre: CentreClient, bodies: BodyTransfer, now_ms: Callable[[], int], random: Random
+        self,
+        wallet: Wallet,
+        ledger: LedgerClient,
+        centre: CentreClient,
+        bodies: BodyTransfer,
+        now_ms: Callable[[], int],
+        random: Random,
     ) -> None:
         self._wallet = wallet
         self._ledger = ledger
@@ -124,7 +130,9 @@ class PatientTerminal:
         unused = len(content.unused_credentials(quarter))
         wanted = [i for i in range(CREDENTIALS_A_QUARTER) if i not in known][: max(0, count - unused)]
         if not wanted and unused < count:
-            raise Refused("quota", f"all {CREDENTIALS_A_QUARTER} credentials of this quarter are issued; wait for the next quarter")
+            raise Refused(
+                "quota", f"all {CREDENTIALS_A_QUARTER} credentials of this quarter are issued; wait for the next quarter"
+            )
         added = 0
         for start in range(0, len(wanted), CREDENTIALS_A_CALL):
             added += self._issue(quarter, wanted[start : start + CREDENTIALS_A_CALL])
@@ -135,11 +143,14 @@ class PatientTerminal:
         key = EnrolmentKey.from_secret(entry.enrolment_secret)
         drawn = [SecretValue.draw(self._random) for _ in indices]
         requests = tuple(
-            request_credential(self._ledger.network, key, quarter, i, x, self._random) for i, x in zip(indices, drawn, strict=True)
+            request_credential(self._ledger.network, key, quarter, i, x, self._random)
+            for i, x in zip(indices, drawn, strict=True)
         )
         # the secrets are durable before the centre spends the indices; an answer that is lost can be asked for again
         answers: IssuedCredentials = self._centre.issue(IssuingRequests(requests))
-        made = [finish_credential(r, x, a, self._ledger.domain.Pub) for r, x, a in zip(requests, drawn, answers.answers, strict=True)]
+        made = [
+            finish_credential(r, x, a, self._ledger.domain.Pub) for r, x, a in zip(requests, drawn, answers.answers, strict=True)
+        ]
         entries = [CredentialEntry(c.quarter, c.index, UNUSED, c.export_secret()) for c in made]
         self._wallet.update(lambda c: c.with_credentials(entries))
         return len(entries)
@@ -189,7 +200,9 @@ class PatientTerminal:
         context = RequestContext(epoch.number, epoch.pk_BC, W_D, slot.E)
         valid_until = ledger.time_ms + ledger.constants.valid_until_max_ms * 9 // 10
         draft = RequestDraft.begin(ledger.domain, credential, doctor, slot.sn, context, valid_until, self._random)
-        header = PayloadHeader(credential.pid, measured_ms or self._now_ms(), payload.media_type, payload.file_name, payload.size_bytes)
+        header = PayloadHeader(
+            credential.pid, measured_ms or self._now_ms(), payload.media_type, payload.file_name, payload.size_bytes
+        )
         keep_until = valid_until + ledger.constants.retention_ms + 60_000
         sealed, receipt = self._bodies.send(header, payload, draft.body_key, draft.body_context, keep_until, progress)
         request, pending = draft.finish(sealed.body.digest, sealed.body.size_bytes, receipt, sealed.m_pa_digest, self._random)
@@ -226,10 +239,18 @@ class PatientTerminal:
     def _stored(self, entry: ConsultationEntry, request: ConsultationRequest, height: int) -> ConsultationEntry:
         """Check the storage receipt (storage, step 5); only then is the request called stored."""
         pending = self._pending(entry.id)
-        sealed = SealedReceipt.decode(self._bodies.storage_receipt(entry.tx_hash))
+        sealed = self._bodies.storage_receipt(entry.tx_hash)
         W_C = self._ledger.member_key("cloud", request.U.cloud)
         expected = StorageReceipt(
-            request.PID1, request.A, request.ID_D, height, entry.tx_hash, request.digest, request.size_bytes, request.U.cloud, bytes(64)
+            request.PID1,
+            request.A,
+            request.ID_D,
+            height,
+            entry.tx_hash,
+            request.digest,
+            request.size_bytes,
+            request.U.cloud,
+            bytes(64),
         )
         open_storage_receipt(self._ledger.network, sealed, pending.a, W_C, entry.tx_hash, expected)
         return self._set_state(entry, STORED)
@@ -272,19 +293,29 @@ class PatientTerminal:
         found = self._ledger.transaction(answer.reply_tx)
         return self.check(entry, ConsultationReply.decode(found.raw), found.hash, progress)
 
-    def check(self, entry: ConsultationEntry, reply: ConsultationReply, proven_tx: bytes, progress: Progress = no_progress) -> Diagnosis:
+    def check(
+        self, entry: ConsultationEntry, reply: ConsultationReply, proven_tx: bytes, progress: Progress = no_progress
+    ) -> Diagnosis:
         """Check-up, steps 2 to 6, of a reply whose inclusion was proven."""
         pending = self._pending(entry.id)
         checked: CheckedReply = check_reply(self._ledger.network, pending, reply, proven_tx)
         summary = BodySummary.of(reply.digest, reply.size_bytes)
         name = f"{entry.id}-{entry.doctor.replace('/', '_')}-reply"
         opened, path = self._bodies.receive(
-            summary, checked.body_key, checked.body_context, ReplyHeader, lambda header: checked.check_digest(header.m_pa_digest), name, progress
+            summary,
+            checked.body_key,
+            checked.body_context,
+            ReplyHeader,
+            lambda header: checked.check_payload(header.m_pa_digest),
+            name,
+            progress,
         )
         header = opened.header
         self._close(entry, ANSWERED)
         pending.wipe()
-        return Diagnosis(entry.id, entry.doctor, entry.sn, path, header.media_type, header.file_name, header.time_ms, reply.tx_hash())
+        return Diagnosis(
+            entry.id, entry.doctor, entry.sn, path, header.media_type, header.file_name, header.time_ms, reply.tx_hash()
+        )
 
     # --- going on after an interruption ---
 
@@ -334,4 +365,3 @@ class PatientTerminal:
 
 def _one_time(id_: str) -> str:
     return f"consultation-{id_}"
-
