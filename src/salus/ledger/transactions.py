@@ -92,6 +92,7 @@ class KindSpec(msgspec.Struct, frozen=True):
 
     :ivar message: message type; its KIND and VERSION are what transactions carry.
     :ivar module: checks and effect.
+    :ivar anonymous: its message has an ``envelope()``, which the nodes' secret checks open.
     :ivar since: first protocol version in which it is active. :ivar until: first in which it is not any more (0: none).
     """
 
@@ -99,6 +100,7 @@ class KindSpec(msgspec.Struct, frozen=True):
     module: Kind
     since: int = 1
     until: int = 0
+    anonymous: bool = False
 
 
 class Registry:
@@ -143,6 +145,10 @@ class Registry:
         active = spec.since <= version and (spec.until == 0 or version < spec.until)
         refuse_unless(active, "inactive-version", f"{message.KIND} version {message.VERSION} in protocol version {version}")
         return spec
+
+    def is_anonymous(self, message: Message) -> bool:
+        """Whether a message travels in an anonymous envelope."""
+        return self._kinds[(message.KIND, message.VERSION)].anonymous
 
     def kinds(self) -> list[KindSpec]:
         """All registered kinds, by name and version."""

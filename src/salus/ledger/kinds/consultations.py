@@ -192,7 +192,7 @@ def answer_of(view: StateView, h1: bytes) -> Answer | None:
 
 
 KINDS: Final = (
-    KindSpec(ConsultationRequest, _Request()),
+    KindSpec(ConsultationRequest, _Request(), anonymous=True),
     KindSpec(ConsultationReply, _Reply()),
     KindSpec(Decline, _Decline()),
 )

@@ -70,6 +70,13 @@ class LedgerStore(Protocol):
     def value(self, key: bytes) -> bytes | None:
         """Newest value under a map key."""
 
+    def base(self) -> tuple[int, Iterator[list[tuple[bytes, bytes]]]]:
+        """A height below the head (the head itself after a snapshot, and at genesis), and all (map key, value) of the
+        state after it, ascending, in chunks; with :meth:`tail` it gives the states since."""
+
+    def tail(self) -> list[tuple[Head, tuple[Write, ...]]]:
+        """Heads and write sets of the blocks after the base, in order."""
+
     def leaves(self) -> Iterator[list[tuple[bytes, bytes]]]:
         """All (map key, value) of the newest state, ascending, in chunks."""
 
@@ -86,7 +93,7 @@ class LedgerStore(Protocol):
         """Drop bodies of blocks below a height, at most ``limit`` of them; returns how many were dropped."""
 
     def restore(self, head: Head, leaves: Iterator[list[tuple[bytes, bytes]]]) -> None:
-        """Fill an empty store from a snapshot, in one step."""
+        """Replace the genesis state by a snapshot, in one step; genesis itself is kept as block 0."""
 
     def import_log(self, log_leaves: Iterator[bytes]) -> None:
         """Fill in the log leaves in front of a snapshot; the caller has verified them."""

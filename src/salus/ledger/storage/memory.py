@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from salus.errors import StorageError
+from salus.ledger.state import Write
 from salus.ledger.storage.interface import BlockRow, Head, StoredBlock
 from salus.ledger.storage.log_pages import LogPages, OpenPages, empty_pages
 from salus.ledger.storage.pruning import pruned_record
 
-_CHUNK = 1024
+_CHUNK: Final = 1024
+_TAIL: Final = 32
+"""Newest write sets that can be undone for :meth:`MemoryStore.base`."""
 
 
 class MemoryStore:
@@ -27,6 +31,8 @@ class MemoryStore:
         self._full_log_pages: dict[tuple[int, int], bytes] = {}
         self._log = LogPages(self, empty_pages())
         self._pruned_below = 1
+        self._base_height = 0
+        self._tail: list[tuple[Head, tuple[Write, ...], dict[bytes, bytes | None]]] = []
 
     def head(self) -> Head | None:
         """The last committed block."""
@@ -35,11 +41,12 @@ class MemoryStore:
     def append(self, row: BlockRow) -> None:
         """Commit one block."""
         open_pages, full = self._log.extended(row.log_leaves)
-        for key, value in row.writes:
-            if value is None:
-                self._values.pop(key, None)
-            else:
-                self._values[key] = value
+        undo = {key: self._values.get(key) for key, _ in row.writes}
+        _carry_out(self._values, row.writes)
+        if row.head.height:
+            self._tail.append((row.head, row.writes, undo))
+        if len(self._tail) > _TAIL:
+            self._base_height = self._tail.pop(0)[0].height
         self._adopt_log(open_pages, full)
         self._head = row.head
         if self._keep_blocks:
@@ -55,11 +62,20 @@ class MemoryStore:
         """Newest value under a map key."""
         return self._values.get(key)
 
+    def base(self) -> tuple[int, Iterator[list[tuple[bytes, bytes]]]]:
+        """Height and leaves of the oldest state that the tail reaches back to."""
+        values = dict(self._values)
+        for _, _, undo in reversed(self._tail):
+            _carry_out(values, undo.items())
+        return self._base_height, _chunks(values)
+
+    def tail(self) -> list[tuple[Head, tuple[Write, ...]]]:
+        """Heads and write sets of the blocks after the base."""
+        return [(head, writes) for head, writes, _ in self._tail]
+
     def leaves(self) -> Iterator[list[tuple[bytes, bytes]]]:
         """All leaves of the newest state, ascending, in chunks."""
-        ordered = sorted(self._values.items())
-        for begin in range(0, len(ordered), _CHUNK):
-            yield ordered[begin : begin + _CHUNK]
+        return _chunks(self._values)
 
     def position(self, tx_hash: bytes) -> tuple[int, int] | None:
         """(height, index) of a committed transaction."""
@@ -83,9 +99,11 @@ class MemoryStore:
         return dropped
 
     def restore(self, head: Head, leaves: Iterator[list[tuple[bytes, bytes]]]) -> None:
-        """Fill an empty store from a snapshot."""
-        if self._head is not None:
-            raise StorageError("a snapshot can only be restored into an empty store")
+        """Replace the genesis state by a snapshot."""
+        if self._head is None or self._head.height:
+            raise StorageError("a snapshot can only be restored where there is nothing but genesis")
+        self._values = {}
+        self._base_height = head.height
         for chunk in leaves:
             self._values.update(chunk)
         self._log = LogPages(self, empty_pages(head.log.count))
@@ -113,3 +131,17 @@ class MemoryStore:
         for level, number, data in full:
             self._full_log_pages[(level, number)] = data
         self._log.open_pages = open_pages
+
+
+def _carry_out(values: dict[bytes, bytes], writes: Iterable[Write]) -> None:
+    for key, value in writes:
+        if value is None:
+            values.pop(key, None)
+        else:
+            values[key] = value
+
+
+def _chunks(values: dict[bytes, bytes]) -> Iterator[list[tuple[bytes, bytes]]]:
+    ordered = sorted(values.items())
+    for begin in range(0, len(ordered), _CHUNK):
+        yield ordered[begin : begin + _CHUNK]
