@@ -1,0 +1,53 @@
+"""``salus bench consultation``: everything that is measured about consultations, in one run.
+
+To add a part, append ``(what it measures, function)`` to :data:`PARTS`; the function gets the :class:`.model.Context` and
+returns a :class:`.model.Part`. Parts run in order, and later ones find the primitives' times in ``context.measured_ms``.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from salus.bench.claims import table_6
+from salus.bench.floors import floor_primitives
+from salus.bench.model import Context, PartFunction, Progress, Result, no_progress, run_parts
+from salus.bench.phases import admission, published_phases, repaired_phases
+from salus.bench.plots import draw
+from salus.bench.sizes import message_sizes
+from salus.bench.tables import table_2, table_5, tables_3_and_4
+from salus.symmetric import Random
+
+NAME: Final = "consultation"
+
+PARTS: Final[list[tuple[str, PartFunction]]] = [
+    ("primitives of Table 2", table_2),
+    ("formulas of Tables 3 and 4", tables_3_and_4),
+    ("element counts of Table 5", table_5),
+    ("primitives of the floors", floor_primitives),
+    ("phases of mbpa-2019", published_phases),
+    ("phases of mbpa-r1", repaired_phases),
+    ("admission in batches", admission),
+    ("message sizes", message_sizes),
+    ("claims of Table 6", table_6),
+]
+"""What is measured, in order."""
+
+
+def run(output_dir: Path | None, quick: bool = False, progress: Progress = no_progress, random: Random = os.urandom) -> Result:
+    """Run the bench; with ``output_dir`` also write JSON, CSV, Markdown and the plots (PNG and SVG) there.
+
+    :param output_dir: created if missing; ``None`` writes nothing.
+    :param quick: few repetitions: a minute becomes seconds, and the figures are rough.
+    :param progress: called before each part with what comes, how many parts are done, and how many there are.
+    :raises SalusError: the directory cannot be written, or matplotlib is missing for the plots.
+    """
+    with tempfile.TemporaryDirectory(prefix="salus-bench-") as work:
+        context = Context(quick=quick, random=random, work=Path(work))
+        result = run_parts(NAME, PARTS, context, progress)
+    if output_dir is not None:
+        result.write(output_dir)
+        draw(result.plots, output_dir)
+    return result
