@@ -94,7 +94,7 @@ def body_keys(key: bytes, context: Any) -> BodyKeys:
 def encrypt_body(
     source: Source, key: bytes, context: Any, sink: Sink, progress: Progress | None = None, *, random: Random = os.urandom
 ) -> BodySummary:
-    """Encrypt all of ``source`` into ``sink`` and return what the ledger will name; constant memory.
+    """Encrypt all of ``source`` into ``sink`` and return what the ledger will name (bodies, steps 1 to 4); constant memory.
 
     :param key: 32 secret bytes, for this body only.
     :param context: encodable value the body is bound to (see :func:`body_keys`).
@@ -127,7 +127,7 @@ def encrypt_body(
 def decrypt_body(
     source: Source, key: bytes, context: Any, expected: BodySummary, sink: Sink, progress: Progress | None = None
 ) -> None:
-    """Decrypt a body into ``sink``, each segment only after it is verified at its place; constant memory.
+    """Decrypt a body into ``sink``, each segment only after it is verified at its place (opening, steps 1 to 3); constant memory.
 
     That the whole is the body the ledger names is known when this returns: write to :func:`salus.files.replacing`
     (as :func:`decrypt_file` does), so that a refused body leaves nothing behind.

@@ -200,7 +200,7 @@ def encrypt_payload(
     *,
     random: Random = os.urandom,
 ) -> SealedPayload:
-    """Encrypt a header and its payload as one body (request, step 4; reply, step 3); constant memory.
+    """Encrypt a header and its payload as one body (request, step 6; reply, step 3; payloads, steps 1 and 2); constant memory.
 
     :param key: k_enc, 32 secret bytes; :param context: (t0, cm, S_D, PID1) or (t0', PID2).
     :raises StorageError: if the payload cannot be read, does not have the header's length, or the sink fails.
