@@ -1,8 +1,8 @@
 """A seeded world of mbpa-r1 for tests, and an adversary's workbench that builds transactions by its own equations.
 
-``make_world()`` gives a :class:`World` around :class:`salus.consultation.rehearsal.Rehearsal`; ``refusal(call, ..)`` tells the reason code of
-a refusal (None: accepted); :class:`Forgery` builds a request that departs from the protocol in named places;
-:func:`weaken` takes a repair out of every module that uses it.
+``make_world()`` gives a :class:`World` around ``salus.consultation.rehearsal.Rehearsal``; ``refusal(call, ..)`` tells the
+reason code of a refusal (None: accepted); :class:`Forgery` builds a request that departs from the protocol in named
+places; :func:`weaken` takes a repair out of every module that uses it.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ class Forgery:
     nf: bytes = b""
     cm: bytes = b""
     seal_secret: Point | None = None
-    sW: Point | None = None
+    sW: Point | None = None  # noqa: N815
     doctor_secrets: tuple[Point, Point] | None = None
     S_D: bytes = b""
     payload: bytes = b"forged"
