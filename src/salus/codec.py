@@ -36,6 +36,7 @@ MAX_ENCODED_BYTES: Final = 64 * 1024 * 1024
 MAX_ITEMS: Final = 1 << 20
 """Elements of one tuple; a snapshot chunk of map leaves is the largest."""
 
+
 def encode(value: object) -> bytes:
     """Encode a value canonically.
 
@@ -95,6 +96,10 @@ class Message(msgspec.Struct, frozen=True):
     KIND: ClassVar[str] = ""
     VERSION: ClassVar[int] = 1
 
+    def __repr__(self) -> str:
+        # Fields may be keys or a patient's words; a repr ends up in logs, tracebacks and test reports.
+        return f"{type(self).__name__}({', '.join(f'{name}={_shape(getattr(self, name))}' for name in self.__struct_fields__)})"
+
     def to_value(self) -> tuple[Any, ...]:
         """The tuple ``(KIND, VERSION, field, ..)`` that :meth:`encode` encodes; checks every bound."""
         cls = type(self)
@@ -124,6 +129,15 @@ class Message(msgspec.Struct, frozen=True):
         :raises CodecError: if ``data`` is anything else.
         """
         return cls.from_value(decode(data))
+
+
+def _shape(value: Any) -> str:
+    """What may be shown of a field: integers and sizes."""
+    if isinstance(value, bytes | str):
+        return f"<{len(value)} {'bytes' if isinstance(value, bytes) else 'characters'}>"
+    if isinstance(value, tuple):
+        return f"<{len(value)} elements>"
+    return repr(value) if value is None or isinstance(value, int | Message) else f"<{type(value).__name__}>"
 
 
 class _Field(msgspec.Struct, frozen=True):
@@ -171,7 +185,7 @@ def _compile(hint: Any, where: str) -> tuple[_ToValue, _FromValue]:
     if origin in (Union, UnionType):
         return _compile_union(get_args(hint), where)
     if isinstance(hint, type) and issubclass(hint, Message):
-        return (lambda v: v.to_value()), (lambda v, _w: hint.from_value(v))
+        return _compile_message(hint, where)
     raise TypeError(f"{where}: no encoding for {hint!r}")
 
 
@@ -198,6 +212,16 @@ def _compile_sized(kind: type, bound: Size, where: str) -> tuple[_ToValue, _From
     return check, check
 
 
+def _compile_message(kind: type[Message], where: str) -> tuple[_ToValue, _FromValue]:
+    def to_value(value: Any) -> tuple[Any, ...]:
+        if type(value) is not kind:
+            raise CodecError(f"{where}: expected {kind.__name__}, not {type(value).__name__}")
+        message: Message = value
+        return message.to_value()
+
+    return to_value, lambda value, _where: kind.from_value(value)
+
+
 def _compile_tuple(item: Any, bound: Size, where: str) -> tuple[_ToValue, _FromValue]:
     to_item, from_item = _compile(item, f"{where}[]")
     low, high = bound.at_least, bound.at_most
@@ -206,7 +230,9 @@ def _compile_tuple(item: Any, bound: Size, where: str) -> tuple[_ToValue, _FromV
         if type(value) is not tuple:
             raise CodecError(f"{where}: expected a tuple, not {type(value).__name__}")
         if not low <= len(value) <= high:
-            raise CodecError(f"{where}: {len(value)} elements are outside {low}..{high}", "too-large" if len(value) > high else "bad-encoding")
+            raise CodecError(
+                f"{where}: {len(value)} elements are outside {low}..{high}", "too-large" if len(value) > high else "bad-encoding"
+            )
 
     def to_value(value: Any) -> tuple[Any, ...]:
         check_count(value)
