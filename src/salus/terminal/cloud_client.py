@@ -25,6 +25,10 @@ from salus.transport import PART_BYTES, Transport
 WHOLE_BYTES_MAX: Final = 1 << 20
 """Bodies up to this size go in one call."""
 
+_WAIT: Final = frozenset({"rate-limited", "unreachable", "busy"})
+"""Refusals that pass by themselves."""
+_RESTARTS: Final = 3
+
 T = TypeVar("T")
 A = TypeVar("A", bound=Message)
 
@@ -39,7 +43,8 @@ class SeekableSource(Source, Protocol):
 class Retry(msgspec.Struct, frozen=True):
     """How often and how patiently a call is repeated that got no answer or was told to wait.
 
-    :ivar attempts: calls in all. :ivar first_wait_ms: before the second; each further wait doubles, up to ``wait_ms_max``.
+    :ivar attempts: calls in all without progress, at most 32.
+    :ivar first_wait_ms: before the second; each further wait doubles, up to ``wait_ms_max``.
     """
 
     attempts: int = 6
@@ -171,20 +176,34 @@ class CloudClient:
         return self._call(m.STATUS, m.StatusRequest(), m.CloudStatus)
 
     def _upload_parts(self, source: SeekableSource, begin: m.UploadBegin, progress: Progress | None) -> UploadReceipt:
-        def attempt() -> UploadReceipt:
+        """Begin (or go on), parts, finish; after a failure the cloud is asked how far the upload has come."""
+
+        reached = 0
+
+        def attempt(progressed: Callable[[], None]) -> UploadReceipt:
+            nonlocal reached
             state = m.UploadState.decode(self._once(m.UPLOAD_BEGIN, begin))
             while state.received_bytes < begin.size_bytes:
-                source.seek(state.received_bytes)
-                data = read_up_to(source, min(PART_BYTES, begin.size_bytes - state.received_bytes))
-                refuse_unless(bool(data), "bad-body", "the file is shorter than the body that was announced")
                 before = state.received_bytes
+                if before > reached:  # what arrived although its answer was lost is progress too
+                    reached = before
+                    progressed()
+                source.seek(before)
+                data = read_up_to(source, min(PART_BYTES, begin.size_bytes - before))
+                refuse_unless(bool(data), "bad-body", "the file is shorter than the body that was announced")
                 state = m.UploadState.decode(self._once(m.UPLOAD_PART, m.UploadPart(begin.upload, before, data)))
                 refuse_unless(state.received_bytes > before, "bad-encoding", "the cloud's answers go in circles")
                 if progress is not None:
                     progress(state.received_bytes)
             return UploadReceipt.decode(self._once(m.UPLOAD_FINISH, m.UploadFinish(begin.upload)))
 
-        return self._patiently(attempt)
+        for _ in range(_RESTARTS):
+            try:
+                return self._patiently(attempt)
+            except Refused as error:
+                if error.reason != "not-found":  # the cloud forgot the upload: it was idle too long
+                    raise
+        raise TransportError(f"{self.party} keeps forgetting the upload; try again later or another cloud")
 
     def _ranges(self, digest: bytes, size_bytes: int, offset: int) -> Iterator[bytes]:
         while offset < size_bytes:
@@ -195,26 +214,28 @@ class CloudClient:
             yield data
 
     def _call(self, method: str, request: Message, answer: type[A]) -> A:
-        return self._patiently(lambda: answer.decode(self._once(method, request)))
+        return self._patiently(lambda _: answer.decode(self._once(method, request)))
 
     def _once(self, method: str, request: Message) -> bytes:
         return self._transport.call(self.party, method, request.encode())
 
-    def _patiently(self, attempt: Callable[[], T]) -> T:
-        """Repeat what got no answer, or was told to wait; every call is idempotent."""
-        wait_ms = self._retry.first_wait_ms
-        for left in range(self._retry.attempts - 1, -1, -1):
+    def _patiently(self, attempt: Callable[[Callable[[], None]], T]) -> T:
+        """Repeat what got no answer or was told to wait (every call is idempotent), while there is progress."""
+        failures = 0
+
+        def progressed() -> None:
+            nonlocal failures
+            failures = 0
+
+        while True:
             try:
-                return attempt()
-            except TransportError:
-                if not left:
+                return attempt(progressed)
+            except (TransportError, Refused) as error:
+                failures += 1
+                final = isinstance(error, Refused) and error.reason not in _WAIT
+                if final or failures >= self._retry.attempts:
                     raise
-            except Refused as error:
-                if error.reason not in ("rate-limited", "unreachable", "busy") or not left:
-                    raise
-            self._sleep_ms(wait_ms)
-            wait_ms = min(2 * wait_ms, self._retry.wait_ms_max)
-        raise TransportError(f"{self.party} does not answer")
+            self._sleep_ms(min(self._retry.first_wait_ms << (failures - 1), self._retry.wait_ms_max))
 
 
 class RemoteBody:
