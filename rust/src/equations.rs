@@ -76,9 +76,8 @@ fn weights(count: usize) -> Result<Vec<Scalar>, &'static str> {
         .collect()
 }
 
-/// Do all the equations hold? Wrong with probability 2^-128 at most.
-fn hold(items: &[&Equation], centre: &RistrettoPoint) -> Result<bool, &'static str> {
-    let weights = weights(2 * items.len())?;
+/// The weighted sum of all equations: the identity if they hold, and else with probability 2^-128 at most.
+fn weighted_sum(items: &[&Equation], centre: &RistrettoPoint, weights: &[Scalar]) -> RistrettoPoint {
     let mut scalars = Vec::with_capacity(5 * items.len() + 2);
     let mut points = Vec::with_capacity(5 * items.len() + 2);
     let (mut generator, mut centre_sum) = (Scalar::ZERO, Scalar::ZERO);
@@ -102,7 +101,7 @@ fn hold(items: &[&Equation], centre: &RistrettoPoint) -> Result<bool, &'static s
     }
     scalars.extend([generator, centre_sum]);
     points.extend([RISTRETTO_BASEPOINT_POINT, *centre]);
-    Ok(msm_public(&scalars, &points).is_identity())
+    msm_public(&scalars, &points)
 }
 
 /// Which of the equations hold; a failing batch is halved until each bad one stands alone.
@@ -112,7 +111,7 @@ pub fn verify(items: &[&Equation], centre: &RistrettoPoint, out: &mut [bool]) ->
     if items.is_empty() {
         return Ok(());
     }
-    if hold(items, centre)? {
+    if weighted_sum(items, centre, &weights(2 * items.len())?).is_identity() {
         out.fill(true);
         return Ok(());
     }
@@ -124,4 +123,84 @@ pub fn verify(items: &[&Equation], centre: &RistrettoPoint, out: &mut [bool]) ->
     let (left, right) = out.split_at_mut(half);
     verify(&items[..half], centre, left)?;
     verify(&items[half..], centre, right)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CENTRE: RistrettoPoint = RISTRETTO_BASEPOINT_POINT;
+
+    fn point(n: u64) -> RistrettoPoint {
+        RistrettoPoint::mul_base(&Scalar::from(n))
+    }
+
+    /// A signature of knowledge for the secret s = p + alpha whose commitments are off by d1 and d2.
+    fn signed(n: u64, d1: RistrettoPoint, d2: RistrettoPoint) -> Equation {
+        let (p, alpha, c, k) = (Scalar::from(n + 2), Scalar::from(n + 3), Scalar::from(n + 5), Scalar::from(n + 7));
+        let (base, s) = (point(n + 11), p + alpha);
+        Equation::Knowledge(Box::new(Knowledge {
+            key: RistrettoPoint::mul_base(&p),
+            alpha,
+            base,
+            nullifier: base * s,
+            r1: RistrettoPoint::mul_base(&k) + d1,
+            r2: base * k + d2,
+            c,
+            z: k + c * s,
+        }))
+    }
+
+    fn named(items: &[Equation]) -> Vec<bool> {
+        let items: Vec<&Equation> = items.iter().collect();
+        let mut out = vec![false; items.len()];
+        verify(&items, &CENTRE, &mut out).expect("randomness");
+        out
+    }
+
+    fn zero() -> RistrettoPoint {
+        point(0)
+    }
+
+    #[test]
+    fn honest_items_hold() {
+        assert_eq!(named(&[signed(1, zero(), zero()), signed(100, zero(), zero())]), [true, true]);
+        assert_eq!(named(&[]), Vec::<bool>::new());
+    }
+
+    #[test]
+    fn equal_weights_of_one_item_hide_errors_that_cancel() {
+        let forged = signed(1, point(9), -point(9));
+        let same = vec![Scalar::from(77_u64); 2];
+        assert!(weighted_sum(&[&forged], &CENTRE, &same).is_identity(), "the attack works without independent weights");
+        assert_eq!(named(&[forged]), [false]);
+    }
+
+    #[test]
+    fn known_weights_hide_errors_of_two_items() {
+        let weights: Vec<Scalar> = [3_u64, 5, 7, 11].map(Scalar::from).to_vec();
+        // Errors 7*D and -3*D at weights 3 and 7.
+        let (a, b) = (signed(1, point(7), zero()), signed(50, -point(3), zero()));
+        assert!(weighted_sum(&[&a, &b], &CENTRE, &weights).is_identity(), "the attack works with weights known before");
+        assert_eq!(named(&[signed(2, zero(), zero()), a, b, signed(3, zero(), zero())]), [true, false, false, true]);
+    }
+
+    #[test]
+    fn a_zero_weight_would_skip_an_item() {
+        let forged = signed(1, point(9), zero());
+        assert!(weighted_sum(&[&forged], &CENTRE, &[Scalar::ZERO, Scalar::ONE]).is_identity());
+        assert!(weights(1000).expect("randomness").iter().all(|w| *w != Scalar::ZERO));
+    }
+
+    #[test]
+    fn signatures_of_both_kinds_mix() {
+        let schnorr = |n: u64, error: u64| {
+            let (s, c, k) = (Scalar::from(n), Scalar::from(n + 1), Scalar::from(n + 2));
+            let r = RistrettoPoint::mul_base(&k) + point(error);
+            Equation::Schnorr(Box::new(Schnorr { key: RistrettoPoint::mul_base(&s), r, c, z: k + c * s }))
+        };
+        let items =
+            [schnorr(5, 0), signed(1, zero(), zero()), schnorr(6, 1), signed(9, zero(), point(1)), schnorr(7, 0)];
+        assert_eq!(named(&items), [true, true, false, false, true]);
+    }
 }

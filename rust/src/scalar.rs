@@ -93,3 +93,43 @@ impl Scalar {
         "Scalar(..)"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::mem::MaybeUninit;
+
+    use super::*;
+    use crate::ristretto255::Point;
+
+    /// The bytes of one part of a value, `(offset, length)`, after the value is dropped where it stands.
+    fn after_drop<T>(value: T, part: impl Fn(&T) -> (*const u8, usize)) -> Vec<u8> {
+        let mut place = MaybeUninit::new(value);
+        // SAFETY: the value is initialised, looked at, and dropped once; then only bytes of the part are read, which lies in
+        // the place, holds no padding, and was written by the value and by its wiping.
+        unsafe {
+            let (start, length) = part(place.assume_init_ref());
+            let offset = start as usize - place.as_ptr() as usize;
+            assert!(offset + length <= size_of::<T>());
+            place.assume_init_drop();
+            let bytes = place.as_ptr().cast::<u8>().add(offset);
+            (0..length).map(|i| bytes.add(i).read_volatile()).collect()
+        }
+    }
+
+    #[test]
+    fn scalars_are_wiped() {
+        let secret = Scalar(Raw::from(u128::MAX));
+        assert_eq!(after_drop(secret, |s| (s.0.as_bytes().as_ptr(), 32)), [0; 32]);
+        let many = Zeroizing::new([Raw::from(7_u64), Raw::from(8_u64)]);
+        assert_eq!(after_drop(many, |m| (m[0].as_bytes().as_ptr(), 64)), [0; 64]);
+    }
+
+    #[test]
+    fn points_are_wiped() {
+        let point = || Point::from(curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT);
+        assert_eq!(after_drop(point(), |p| (p.bytes().as_ptr(), 32)), [0; 32]);
+        let left = after_drop(point(), |p| ((&raw const p.raw).cast(), size_of_val(&p.raw)));
+        // Wiping leaves the identity, whose coordinates are small.
+        assert!(left.iter().filter(|byte| **byte != 0).count() < 16);
+    }
+}
