@@ -198,7 +198,7 @@ def _compile_int(where: str) -> tuple[_ToValue, _FromValue]:
     return check, check
 
 
-def _compile_sized(kind: type, bound: Size, where: str) -> tuple[_ToValue, _FromValue]:
+def _compile_sized(kind: type[bytes] | type[str], bound: Size, where: str) -> tuple[_ToValue, _FromValue]:
     low, high = bound.at_least, bound.at_most
 
     def check(value: Any, _where: str = where) -> Any:
