@@ -94,7 +94,7 @@ def maybe_import(s: State, out: Out) -> None:
     except Refused as refusal:
         complain(s, out, refusal.reason, f"a block of height {s.height} that was sent as decided: {refusal.detail}")
         return
-    decide(s, out, block, encoded, certificate)
+    decide(s, out, block, encoded, certificate, imported=True)
 
 
 def maybe_request(s: State, out: Out) -> None:

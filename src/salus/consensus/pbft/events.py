@@ -232,13 +232,23 @@ class Receipt(_Data, frozen=True):
 
 
 class Committed(_Data, frozen=True):
-    """A block is decided, proven by its certificate, and on this node's disk."""
+    """A block is decided, proven by its certificate, and on this node's disk.
+
+    :ivar imported: it came decided from another replica, not by votes counted here.
+    """
 
     height: int
     view: int
     block_id: bytes
     time_ms: int
     tx_hashes: tuple[bytes, ...]
+    imported: bool
+
+
+class SnapshotRestored(_Data, frozen=True):
+    """This replica took over the state after ``height`` from a snapshot: the blocks before it are not here."""
+
+    height: int
 
 
 class Dropped(_Data, frozen=True):
@@ -291,6 +301,7 @@ Action = (
     | Answer
     | Receipt
     | Committed
+    | SnapshotRestored
     | Dropped
     | ViewChanged
     | EvidenceFound

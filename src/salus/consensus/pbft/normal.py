@@ -203,7 +203,7 @@ def maybe_decide(s: State, out: Out) -> None:
                 return
 
 
-def decide(s: State, out: Out, block: Block, encoded: bytes, certificate: Certificate) -> None:
+def decide(s: State, out: Out, block: Block, encoded: bytes, certificate: Certificate, *, imported: bool = False) -> None:
     """Hand a decided block to the application; its certificate has been checked."""
     if block.header.application_hash != s.last.application_hash:
         halt(
@@ -214,7 +214,7 @@ def decide(s: State, out: Out, block: Block, encoded: bytes, certificate: Certif
             "state is wrong; restore it from its peers",
         )
         return
-    s.deciding = Deciding(block, encoded, certificate)
+    s.deciding = Deciding(block, encoded, certificate, imported)
     out.append(FinaliseBlock(block_input(block, s.validators)))
 
 
@@ -264,7 +264,7 @@ def on_stored(s: State, height: int, out: Out) -> None:
     settle_evidence(s, block)
     begin_height(s)
     remove_committed(s, out, tx_hashes, block)
-    out.append(Committed(height, certificate.view, certificate.block_id, header.time_ms, tx_hashes))
+    out.append(Committed(height, certificate.view, certificate.block_id, header.time_ms, tx_hashes, deciding.imported))
 
 
 def begin_height(s: State) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 from salus.consensus.block import ValidatorSet
 from salus.consensus.pbft.checkpoints import want_checkpoint
 from salus.consensus.pbft.checks import check_certificate, check_stable
-from salus.consensus.pbft.events import Restored, RestoreSnapshot, SnapshotTaken, TakeSnapshot
+from salus.consensus.pbft.events import Restored, RestoreSnapshot, SnapshotRestored, SnapshotTaken, TakeSnapshot
 from salus.consensus.pbft.messages import (
     MAX_SET_LINKS,
     PART_BYTES,
@@ -210,3 +210,4 @@ def on_restored(s: State, event: Restored, out: Out) -> None:
         s.links.append(SetLink(offer.anchor, offer.validators))
     begin_height(s)
     s.old_votes = {}
+    out.append(SnapshotRestored(header.height))

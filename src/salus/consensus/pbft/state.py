@@ -120,6 +120,7 @@ class Deciding(msgspec.Struct):
     block: Block
     encoded: bytes
     certificate: Certificate
+    imported: bool
     result: FinalisedBlock | None = None
     later_validators: ValidatorSet | None = None
 
