@@ -22,7 +22,7 @@ from salus.consultation.shared_value import ThetaBox
 from salus.errors import ConsensusError, Refused
 from salus.ledger.application import LedgerApplication
 from salus.ledger.genesis import Genesis
-from salus.node import messages as m
+from salus.ledger import node_api as m
 from salus.node.admission import Admission
 from salus.node.duties import EpochDuties
 from salus.node.secrets import NodeSecrets
@@ -70,7 +70,7 @@ class Node:
     # --- answering ---
 
     def handle(self, method: str, body: bytes) -> bytes:
-        """See :class:`salus.transport.Service` and :mod:`salus.node.messages`."""
+        """See :class:`salus.transport.Service` and :mod:`salus.ledger.node_api`."""
         if method == m.CONSENSUS:
             for data in m.ConsensusBatch.decode(body).messages:
                 self.runner.deliver(data)

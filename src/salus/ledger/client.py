@@ -1,0 +1,424 @@
+"""A client of the ledger that believes no node: every answer is proven under a certified header, or refused.
+
+It knows the genesis and reaches nodes by name; a node that does not answer, lags behind or proves nothing is passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+
+from salus.codec import Message
+from salus.consensus.block import Block, Certificate, CertifiedHeader, check_body, transaction_hash, verify_decided
+from salus.consultation.registration import CentreRecord
+from salus.consultation.tracing import TraceRequest
+from salus.errors import CodecError, Refused, TransportError
+from salus.ledger import queries as q
+from salus.ledger.epoch_state import EPOCHS, STATUS, epoch_key
+from salus.ledger.genesis import Genesis
+from salus.ledger.kinds.consultations import ANSWERS, NULLIFIER, REQUESTS, Request
+from salus.ledger.kinds.parties import DIRECTORY, DIRECTORY_COUNT, PARTIES, Party, directory_key, party_key
+from salus.ledger.kinds.slots import NEXT_SN, OPEN, SLOTS, Slot, slot_key
+from salus.ledger.kinds.tracing import CASES, Case
+from salus.ledger.node_api import (
+    BLOCKS,
+    OUTCOME,
+    QUERY,
+    REFUSED,
+    SUBMIT,
+    UNKNOWN,
+    Blocks,
+    BlocksRequest,
+    Outcome,
+    OutcomeRequest,
+    Query,
+    Submission,
+    Submit,
+)
+from salus.ledger.proofs import verify_state, verify_transaction
+from salus.ledger.state import Table
+from salus.transport import Transport
+
+PATIENCE_MS: Final = 30_000
+"""How long a submission waits for its commit before the caller is told that the outcome is open."""
+FIRST_WAIT_MS: Final = 2
+LONGEST_WAIT_MS: Final = 200
+SLOTS_LOOKED_AT: Final = 4096
+"""Newest slots of a doctor in which free ones of a day are looked for."""
+_PASS_ON: Final = frozenset({"no-shared-value", "pool-full", "internal", "unreachable"})
+"""Refusals that another node may not share."""
+
+M = TypeVar("M", bound=Message)
+T = TypeVar("T")
+
+
+class CommittedTransaction(msgspec.Struct, frozen=True):
+    """A transaction whose inclusion was proven under a certified header.
+
+    :ivar raw: its encoding. :ivar hash: 32 bytes. :ivar height, index: its block, and its place there.
+    """
+
+    raw: bytes
+    hash: bytes
+    height: int
+    index: int
+
+
+class LiveEpoch(msgspec.Struct, frozen=True):
+    """The epoch that envelopes are sealed to now."""
+
+    number: int
+    pk_BC: bytes  # noqa: N815 - the name in the protocol
+
+
+class FreeSlot(msgspec.Struct, frozen=True):
+    """An open slot: its number and one-time key."""
+
+    sn: int
+    E: bytes
+
+
+class AnswerOnLedger(msgspec.Struct, frozen=True):
+    """What became of a request: ``reply_tx``, or ``declined`` with the doctor's reason."""
+
+    reply_tx: bytes | None
+    declined: str
+
+
+class VerifiedBlock(msgspec.Struct, frozen=True):
+    """A decided block whose certificate was verified."""
+
+    block: Block
+    certificate: Certificate
+    certified: CertifiedHeader
+
+
+class LedgerClient:
+    """One party's view of the ledger.
+
+    :param nodes: names of nodes to ask, the preferred first.
+    :param now_ms: clock for waiting, milliseconds. :param sleep_ms: waits.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        nodes: Sequence[str],
+        genesis: Genesis,
+        now_ms: Callable[[], int],
+        sleep_ms: Callable[[int], None],
+        patience_ms: int = PATIENCE_MS,
+    ) -> None:
+        self._transport = transport
+        self._nodes = list(nodes)
+        self._now_ms = now_ms
+        self._sleep_ms = sleep_ms
+        self._patience_ms = patience_ms
+        self.genesis = genesis
+        self.network = genesis.network()
+        self.domain = genesis.domain()
+        self.centre: CentreRecord = genesis.core.centre
+        self.constants = genesis.core.constants
+        self._validators = genesis.validators()
+        self._head: CertifiedHeader | None = None
+
+    # --- time and head ---
+
+    @property
+    def time_ms(self) -> int:
+        """Block time of the newest certified header seen; genesis time before the first."""
+        return self.genesis.core.time_ms if self._head is None else self._head.header.time_ms
+
+    @property
+    def height(self) -> int:
+        """Height of the newest certified header seen."""
+        return 0 if self._head is None else self._head.header.height
+
+    def refresh(self) -> None:
+        """Look at the newest certified header."""
+        self._state(STATUS, [b""])
+
+    # --- parties ---
+
+    def party(self, role: str, name: str) -> Party | None:
+        """The registration under a name, live or revoked."""
+        return self._state(PARTIES, [party_key(role, name)])[0]
+
+    def member_key(self, role: str, name: str) -> bytes:
+        """W of a live member, 32 bytes.
+
+        :raises Refused: ``unknown-party``, ``revoked``.
+        """
+        party = self.party(role, name)
+        if party is None:
+            raise Refused("unknown-party", f"no {role} {name} on the ledger; list them with: salus party list")
+        if party.revoked_ms:
+            raise Refused("revoked", f"{role} {name}")
+        return party.W
+
+    def parties(self, role: str) -> list[Party]:
+        """All parties of a role, in the order of their registration."""
+        counted = self._state(DIRECTORY_COUNT, [role.encode()])[0]
+        keys = [directory_key(role, i) for i in range(0 if counted is None else counted.count)]
+        names = [entry.name for entry in self._states(DIRECTORY, keys) if entry is not None]
+        return [p for p in self._states(PARTIES, [party_key(role, name) for name in names]) if p is not None]
+
+    def await_member(self, role: str, name: str) -> bytes:
+        """Wait until a registration is on the ledger.
+
+        :raises TransportError: it does not come.
+        """
+        return self._wait(lambda: self._member_or_none(role, name), f"the registration of {role} {name}")
+
+    def _member_or_none(self, role: str, name: str) -> bytes | None:
+        party = self.party(role, name)
+        return None if party is None or party.revoked_ms else party.W
+
+    # --- appointments ---
+
+    def next_sn(self, doctor: str) -> int:
+        """Number of the doctor's next slot."""
+        counted = self._state(NEXT_SN, [doctor.encode()])[0]
+        return 0 if counted is None else counted.count
+
+    def slot(self, doctor: str, sn: int) -> Slot | None:
+        """One slot."""
+        return self._state(SLOTS, [slot_key(doctor, sn)])[0]
+
+    def free_slots(self, doctor: str, day: str) -> list[FreeSlot]:
+        """Open slots of a day, among the newest :data:`SLOTS_LOOKED_AT`."""
+        after = self.next_sn(doctor)
+        keys = [slot_key(doctor, sn) for sn in range(max(0, after - SLOTS_LOOKED_AT), after)]
+        slots = self._states(SLOTS, keys)
+        return [FreeSlot(s.sn, s.E) for s in slots if s is not None and s.day == day and s.status == OPEN]
+
+    def slot_days(self, doctor: str) -> dict[str, int]:
+        """Open slots by day."""
+        after = self.next_sn(doctor)
+        days: dict[str, int] = {}
+        for s in self._states(SLOTS, [slot_key(doctor, sn) for sn in range(max(0, after - SLOTS_LOOKED_AT), after)]):
+            if s is not None and s.status == OPEN:
+                days[s.day] = days.get(s.day, 0) + 1
+        return days
+
+    # --- consultations and cases ---
+
+    def epoch(self) -> LiveEpoch:
+        """The current epoch.
+
+        :raises Refused: ``not-started``.
+        """
+        status = self._state(STATUS, [b""])[0]
+        if status is None or not status.current:
+            raise Refused("not-started", "the nodes have not shared their first value yet; try again in a moment")
+        record = self._state(EPOCHS, [epoch_key(status.current)])[0]
+        if record is None or record.pk_BC is None:
+            raise Refused("not-started", f"epoch {status.current}")
+        return LiveEpoch(record.epoch, record.pk_BC)
+
+    def request(self, h1: bytes) -> Request:
+        """What the ledger stored with a committed request.
+
+        :raises Refused: ``unknown-request``.
+        """
+        found = self._state(REQUESTS, [h1])[0]
+        if found is None:
+            raise Refused("unknown-request", h1.hex())
+        return found
+
+    def answer(self, h1: bytes) -> AnswerOnLedger | None:
+        """What became of a request, None while nothing has."""
+        found = self._state(ANSWERS, [h1])[0]
+        if found is None:
+            return None
+        return AnswerOnLedger(None, found.declined) if found.declined else AnswerOnLedger(found.tx_hash, "")
+
+    def spent(self, nullifiers: Sequence[bytes]) -> list[bool]:
+        """Which nullifiers are on the ledger (until the grace of their quarter ends)."""
+        return [value is not None for value in self._raw_states(NULLIFIER, nullifiers)]
+
+    def case(self, case: bytes) -> Case:
+        """A tracing case.
+
+        :raises Refused: ``unknown-case``.
+        """
+        found = self._state(CASES, [case])[0]
+        if found is None:
+            raise Refused("unknown-case", case.hex())
+        return found
+
+    def trace_request(self, case: bytes) -> TraceRequest:
+        """The transaction that opened a case."""
+        return TraceRequest.decode(self.transaction(case).raw)
+
+    # --- transactions ---
+
+    def submit(self, transaction: bytes) -> CommittedTransaction:
+        """Submit a transaction and wait until its inclusion is proven.
+
+        :raises Refused: the nodes refuse it.
+        :raises TransportError: the outcome is open after :data:`PATIENCE_MS`; submitting the same bytes again is safe.
+        """
+        tx_hash = transaction_hash(transaction)
+        self._offer(transaction)
+        return self._wait(lambda: self._committed(tx_hash, transaction), f"the commit of {tx_hash.hex()[:16]}")
+
+    def find(self, tx_hash: bytes) -> CommittedTransaction | None:
+        """A committed transaction, or None if it is not (yet) on the ledger."""
+        asked = q.TransactionQuery(tx_hash, 1)
+
+        def open_answer(data: bytes) -> CommittedTransaction:
+            proof = q.TransactionProof.decode(data)
+            verify_transaction(proof, tx_hash, self.network, self._validators)
+            if proof.transaction is None or transaction_hash(proof.transaction) != tx_hash:
+                raise TransportError("the node no longer has that transaction's body")
+            self._note(proof.certified)
+            return CommittedTransaction(proof.transaction, tx_hash, proof.height, proof.index)
+
+        try:
+            return self._ask(q.TRANSACTION, asked, open_answer)
+        except Refused as refused:
+            if refused.reason == "not-found":
+                return None
+            raise
+
+    def transaction(self, tx_hash: bytes) -> CommittedTransaction:
+        """A committed transaction.
+
+        :raises Refused: ``not-committed``.
+        """
+        found = self.find(tx_hash)
+        if found is None:
+            raise Refused("not-committed", tx_hash.hex())
+        return found
+
+    def follow(self, after: int, count: int = 64) -> Iterator[VerifiedBlock]:
+        """Decided blocks after a height, certificates verified, until there are no more."""
+        height = after + 1
+        while True:
+            got = self._each(BLOCKS, BlocksRequest(height, count).encode(), Blocks.decode).blocks
+            for item in got:
+                yield self._verified_block(item.block, item.certificate, height)
+                height += 1
+            if not got:
+                return
+
+    def _verified_block(self, block_bytes: bytes, certificate_bytes: bytes, height: int) -> VerifiedBlock:
+        block, certificate = Block.decode(block_bytes), Certificate.decode(certificate_bytes)
+        if block.header.height != height:
+            raise TransportError(f"a node sent block {block.header.height} in place of {height}")
+        check_body(block)
+        verify_decided(block.header, certificate, self.network, self._validators)
+        return VerifiedBlock(block, certificate, CertifiedHeader(block.header, certificate))
+
+    def _offer(self, transaction: bytes) -> None:
+        refusal: Refused | None = None
+        failure: TransportError | None = None
+        for node in list(self._nodes):
+            try:
+                answer = Submission.decode(self._transport.call(node, SUBMIT, Submit((transaction,)).encode())).answers[0]
+            except TransportError as error:
+                failure = error
+                self._pass_over(node)
+                continue
+            except Refused as refused:
+                refusal = refused
+                continue
+            if answer.reason is None:
+                return
+            refusal = Refused(answer.reason, answer.detail)
+            if answer.reason not in _PASS_ON:
+                raise refusal
+        raise refusal or failure or TransportError("no node is known")
+
+    def _committed(self, tx_hash: bytes, transaction: bytes) -> CommittedTransaction | None:
+        found = self.find(tx_hash)
+        if found is not None:
+            return found
+        outcome = self._each(OUTCOME, OutcomeRequest(tx_hash).encode(), Outcome.decode)
+        if outcome.state == REFUSED:
+            raise Refused(outcome.reason or "internal", outcome.detail)
+        if outcome.state == UNKNOWN:
+            self._offer(transaction)
+        return None
+
+    def _wait(self, look: Callable[[], T | None], what: str) -> T:
+        deadline = self._now_ms() + self._patience_ms
+        pause = FIRST_WAIT_MS
+        while True:
+            failure: TransportError | None = None
+            try:
+                found = look()
+                if found is not None:
+                    return found
+            except TransportError as error:
+                failure = error
+            if self._now_ms() >= deadline:
+                raise failure or TransportError(f"{what} was not seen within {self._patience_ms / 1000:.0f} s; it may still come")
+            self._sleep_ms(pause)
+            pause = min(2 * pause, LONGEST_WAIT_MS)
+
+    # --- proven state ---
+
+    def _state(self, table: Table[M], raw_keys: Sequence[bytes]) -> list[M | None]:
+        values = self._raw_states(table.kind, raw_keys)
+        return [None if value is None else table.decode(value) for value in values]
+
+    def _states(self, table: Table[M], raw_keys: Sequence[bytes]) -> list[M | None]:
+        return self._state(table, raw_keys)
+
+    def _raw_states(self, kind: str, raw_keys: Sequence[bytes]) -> list[bytes | None]:
+        values: list[bytes | None] = []
+        for start in range(0, len(raw_keys), q.KEYS_A_QUERY):
+            values += self._prove(q.StateQuery(kind, tuple(raw_keys[start : start + q.KEYS_A_QUERY])))
+        return values
+
+    def _prove(self, asked: q.StateQuery) -> list[bytes | None]:
+        def open_answer(data: bytes) -> list[bytes | None]:
+            proof = q.StateProof.decode(data)
+            values = verify_state(proof, asked, self.network, self._validators)
+            self._note(proof.certified)
+            return list(values)
+
+        return self._ask(q.STATE, asked, open_answer)
+
+    def _note(self, certified: CertifiedHeader) -> None:
+        """Keep the newest header; an answer older than one seen before is a lagging node's."""
+        if certified.header.height < self.height:
+            raise TransportError(f"the node answers as of height {certified.header.height}, {self.height} was seen before")
+        self._head = certified
+
+    def _ask(self, path: str, question: Message, open_answer: Callable[[bytes], T]) -> T:
+        return self._each(QUERY, Query(path, question.encode()).encode(), open_answer)
+
+    def _each(self, method: str, body: bytes, open_answer: Callable[[bytes], T]) -> T:
+        """Ask node after node until one gives an answer that holds."""
+        failure: Refused | TransportError | None = None
+        for node in list(self._nodes):
+            try:
+                data = self._transport.call(node, method, body)
+            except Refused as refused:
+                if refused.reason not in _PASS_ON:
+                    raise
+                failure = refused
+                continue
+            except TransportError as error:
+                failure = error
+                self._pass_over(node)
+                continue
+            try:
+                return open_answer(data)
+            except (Refused, CodecError, TransportError) as error:
+                # a lie or a lag of this node; another one may know better
+                failure = TransportError(f"{node}: {error}")
+                self._pass_over(node)
+        raise failure or TransportError("no node is known")
+
+    def _pass_over(self, node: str) -> None:
+        """Ask this node last from now on."""
+        if node in self._nodes:
+            self._nodes.remove(node)
+            self._nodes.append(node)
+

@@ -1,0 +1,289 @@
+"""The embedded network: all parties of one home in this process, each with its own state, exchanging encoded messages.
+
+Like an embedded database: open a home, work through real consensus, close it. What a call acknowledged is durable.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import structlog
+
+from salus.centre.centre import Centre
+from salus.cloud.follower import Follower
+from salus.cloud.gateway import Gateway
+from salus.cloud.key import KEY_FILE as CLOUD_KEY_FILE
+from salus.cloud.key import load_cloud_key
+from salus.errors import ConsensusError, Refused, SalusError, TransportError
+from salus.files import HomeLock, make_private_directory
+from salus.ledger.client import LedgerClient
+from salus.ledger.constants import Constants
+from salus.ledger.genesis import Genesis
+from salus.ledger.node_api import NodeStatus
+from salus.network.actors import ACTORS, Actor, Surroundings
+from salus.network.founding import Founded, found
+from salus.network.home import Home
+from salus.network.local import LocalTransport
+from salus.node.node import Node
+from salus.symmetric import Random
+from salus.terminal.bodies import Progress, no_progress
+from salus.terminal.sealed import DEFAULT_COST, Argon2Cost
+from salus.terminal.wallet import Wallet
+from salus.terminal.wallet_content import MemberEntry, WalletContent
+from salus.transport import Service, Transport
+
+ROUNDS_MAX: Final = 100_000
+"""Rounds of message passing before the network is called stuck: a block takes about ten."""
+START_MS: Final = 60_000
+"""How long a new network may take to share its first value."""
+_log = structlog.get_logger(__name__)
+
+
+def system_ms() -> int:
+    """The system's clock, UTC milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class EmbeddedNetwork:
+    """An open home. Use :meth:`create` or :meth:`open`, and close it (or use ``with``).
+
+    :ivar home: where the parties live. :ivar genesis: what they started from. :ivar centre: the centre's operator side.
+    """
+
+    def __init__(self, home: Home, lock: HomeLock, now_ms: Callable[[], int], random: Random) -> None:
+        """Use :meth:`create` or :meth:`open`."""
+        self.home = home
+        self._lock = lock
+        self.now_ms = now_ms
+        self.random = random
+        self.genesis: Genesis = home.genesis()
+        self._services: dict[str, Service] = {}
+        self.local = LocalTransport(self._services)
+        self.transport: Transport = _Pumping(self)
+        self._actors: list[Actor] = []
+        self.nodes: list[Node] = []
+        self._settling = False
+        for directory in home.nodes():
+            node = Node(directory, self.genesis, self.local, now_ms, random)
+            self.nodes.append(node)
+            self._services[node.name] = node
+        self._by_name = {node.name: node for node in self.nodes}
+        cloud = self.genesis.core.clouds[0].member.name
+        key = load_cloud_key(home.cloud / CLOUD_KEY_FILE, self.genesis.domain().Pub)
+        self.gateway = Gateway.open(home.cloud, self.genesis.network(), key, now_ms=now_ms, random=random)
+        self._services[cloud] = self.gateway
+        self._follower = Follower(self.gateway, self.client(self.local))
+        self.cloud_name = cloud
+        self.centre = Centre(home.centre, self.genesis.core.centre.name, self.client(), now_ms, random)
+        self._services[self.centre.name] = self.centre
+
+    # --- opening and closing ---
+
+    @classmethod
+    def create(
+        cls,
+        directory: Path,
+        passphrase: bytes,
+        *,
+        nodes: int = 4,
+        constants: Constants | None = None,
+        now_ms: Callable[[], int] = system_ms,
+        random: Random | None = None,
+        cost: Argon2Cost = DEFAULT_COST,
+    ) -> EmbeddedNetwork:
+        """Found a network below ``directory``, make the institutions' wallets, and start its first epoch.
+
+        :param passphrase: of the institutions' wallets.
+        :raises StorageError: there is a network already, or it cannot be written.
+        """
+        import os
+
+        draw = random or os.urandom
+        home = Home(directory)
+        make_private_directory(directory)
+        lock = HomeLock(directory)
+        try:
+            if home.founded:
+                raise Refused("already-done", f"there is a network in {directory}; use it, or choose another --home")
+            founded = found(home, nodes, now_ms() - 1, draw, constants)
+            _institution_wallets(home, founded, passphrase, draw, cost)
+            network = cls(home, lock, now_ms, draw)
+        except BaseException:
+            lock.release()
+            raise
+        network.start()
+        return network
+
+    @classmethod
+    def open(cls, directory: Path, *, now_ms: Callable[[], int] = system_ms, random: Random | None = None) -> EmbeddedNetwork:
+        """Open the network of a home.
+
+        :raises StorageError: there is none, or something is damaged. :raises Busy: another process works on it.
+        """
+        import os
+
+        home = Home(directory)
+        home.genesis()
+        lock = HomeLock(directory)
+        try:
+            network = cls(home, lock, now_ms, random or os.urandom)
+        except BaseException:
+            lock.release()
+            raise
+        network.start()
+        return network
+
+    def start(self) -> None:
+        """Let the nodes meet, look after their epochs, and wait until envelopes can be sealed."""
+        deadline = time.monotonic() + START_MS / 1000
+        while True:
+            for node in self.nodes:
+                node.attend()
+            self.settle()
+            if self._ready():
+                return
+            if time.monotonic() > deadline:
+                complaints = "; ".join(f"{n.name}: {n.status().complaint or 'waits'}" for n in self.nodes)
+                raise ConsensusError(f"the network in {self.home.directory} does not start: {complaints}")
+            time.sleep(0.005)
+
+    def _ready(self) -> bool:
+        try:
+            self.client(self.local).epoch()
+        except (Refused, TransportError):
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close every party's files and release the home."""
+        for actor in self._actors:
+            actor.close()
+        self._actors.clear()
+        for node in self.nodes:
+            node.close()
+        self.centre.close()
+        self.gateway.close()
+        self._lock.release()
+
+    def __enter__(self) -> EmbeddedNetwork:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # --- working ---
+
+    def settle(self) -> None:
+        """Carry messages and work until nobody has anything to do; then the cloud follows."""
+        if self._settling:
+            return
+        self._settling = True
+        try:
+            self._pump()
+            self._follow()
+        finally:
+            self._settling = False
+
+    def _pump(self) -> None:
+        for _ in range(ROUNDS_MAX):
+            busy = False
+            for node in self.nodes:
+                if node.runner.busy or node.runner.outbox or node.runner.timer_ms <= self.now_ms():
+                    node.work()
+                    busy = self._carry(node) or busy or node.runner.busy
+            if not busy and not any(node.runner.state.pool and not node.runner.error for node in self.nodes):
+                return
+            if not busy:
+                time.sleep(0.001)  # a timer or a lagging clock: wait for it
+        raise ConsensusError("the replicas exchange messages without end; see their logs")
+
+    def _carry(self, node: Node) -> bool:
+        outbox = node.runner.outbox
+        carried = bool(outbox)
+        while outbox:
+            to, data = outbox.popleft()
+            for peer in self.nodes:
+                if peer is not node and to in (None, peer.name):
+                    peer.runner.deliver(data)
+        return carried
+
+    def _follow(self) -> None:
+        height, _ = self.gateway.followed()
+        if height < max(node.runner.height for node in self.nodes):
+            try:
+                self._follower.catch_up()
+            except SalusError as error:
+                _log.warning("cloud-behind", error=str(error))
+
+    # --- parties ---
+
+    def client(self, transport: Transport | None = None) -> LedgerClient:
+        """A client of the ledger for one party."""
+        names = [node.name for node in self.nodes]
+        return LedgerClient(transport or self.transport, names, self.genesis, self.now_ms, self._wait_ms)
+
+    def _wait_ms(self, wait_ms: int) -> None:
+        self.settle()
+        time.sleep(min(wait_ms, 5) / 1000)
+
+    def surroundings(self) -> Surroundings:
+        """What an actor of this home reaches the world through."""
+        return Surroundings(self.client(), self.transport, self.centre.name, self.cloud_name, self.now_ms, self.random)
+
+    def create_person(
+        self, role: str, name: str, passphrase: bytes, display_name: str = "", *, cost: Argon2Cost = DEFAULT_COST
+    ) -> tuple[Actor, str]:
+        """Make a wallet for a patient, doctor or institution; returns its actor and the recovery phrase (shown once)."""
+        directory = self.home.person(role, name)
+        content = new_content(role, name, display_name, self.genesis)
+        wallet, phrase = Wallet.create(directory, content, passphrase, random=self.random, cost=cost)
+        return self._actor(wallet, no_progress), phrase
+
+    def person(self, who: str, passphrase: bytes, progress: Progress = no_progress) -> Actor:
+        """Open the wallet of a person of this home.
+
+        :param who: directory name (``patient-alice``) or a name that only one person has.
+        :raises WrongPassphrase: and the other errors of :meth:`Wallet.open`.
+        """
+        _, directory = self.home.find_person(who)
+        wallet = Wallet.open(directory, passphrase, network=self.genesis.network(), random=self.random)
+        return self._actor(wallet, progress)
+
+    def _actor(self, wallet: Wallet, progress: Progress) -> Actor:
+        actor = ACTORS[wallet.content.role](wallet, self.surroundings(), progress)
+        self._actors.append(actor)
+        return actor
+
+    def status(self) -> list[NodeStatus]:
+        """How every node is."""
+        return [node.status() for node in self.nodes]
+
+
+class _Pumping:
+    """Transport of the embedded network: after each call the nodes work until they have nothing to do."""
+
+    def __init__(self, network: EmbeddedNetwork) -> None:
+        self._network = network
+
+    def call(self, party: str, method: str, body: bytes) -> bytes:
+        answer = self._network.local.call(party, method, body)
+        self._network.settle()
+        return answer
+
+
+def new_content(role: str, name: str, display_name: str, genesis: Genesis) -> WalletContent:
+    """Content of a fresh wallet."""
+    return WalletContent(role, name, display_name or name, genesis.network(), genesis.hash())
+
+
+def _institution_wallets(home: Home, founded: Founded, passphrase: bytes, random: Random, cost: Argon2Cost) -> None:
+    for institution in founded.institutions:
+        key = institution.key
+        entry = MemberEntry(key.record(), key.export_secret())
+        content = new_content("institution", key.name, institution.display_name, founded.genesis).replace(member=entry)
+        wallet, _ = Wallet.create(home.person("institution", key.name), content, passphrase, random=random, cost=cost)
+        wallet.close()
