@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any, BinaryIO, Final, cast
 
-from salus.errors import FormatError
+from salus.errors import FormatError, StorageError
 from salus.records.info import Peek, RecordInfo, compact_date
 
 MEDIA_TYPE: Final = "application/dicom"
@@ -82,7 +83,16 @@ def recognise(peek: Peek) -> RecordInfo:
         dataset = dcmread(stream, stop_before_pixels=True, specific_tags=list(_TAGS))
         values = {tag: _text(dataset, tag) for tag in _TAGS}
         kind = dataset.file_meta.get("MediaStorageSOPClassUID")
-    except (InvalidDicomError, EOFError, ValueError, KeyError, NotImplementedError, RecursionError) as error:
+    except (
+        InvalidDicomError,
+        OSError,
+        EOFError,
+        struct.error,
+        ValueError,
+        KeyError,
+        NotImplementedError,
+        RecursionError,
+    ) as error:
         raise FormatError(f"the DICOM header is malformed: {error}") from None
     if kind is None and not any(values.values()):
         raise FormatError("the DICOM header is empty")
@@ -147,6 +157,9 @@ class _Bounded(io.RawIOBase):
         self._left_reads -= 1
         if wanted > self._left_bytes or self._left_reads < 0:
             raise FormatError("the DICOM header is too large to be summarised")
-        data = self._stream.read(wanted)
+        try:
+            data = self._stream.read(wanted)
+        except OSError as error:  # told apart from the library's own OSError for a value that is cut short
+            raise StorageError(f"cannot read the DICOM file: {error.strerror or error}") from error
         self._left_bytes -= len(data)
         return data

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from salus.errors import FormatError, StorageError
 from salus.records import ccda, dicom, fhir, hl7v2, tables, waveform
 from salus.records.info import OCTET_STREAM, Peek, RecordInfo, human_size, printable
@@ -68,10 +66,11 @@ def _recognise(peek: Peek) -> RecordInfo:
                 return read(peek)
         except FormatError as error:
             return _plain(peek, f"looks like {name}, but {error}")
+        except StorageError:
+            raise
         except OSError as error:
             raise StorageError(f"cannot read {peek.name}: {error.strerror or error}") from error
         except Exception as error:  # noqa: BLE001 - libraries parse hostile files here; whatever fails, the bytes are carried
-            structlog.get_logger(__name__).warning("recogniser failed", format=name, error=type(error).__name__)
             return _plain(peek, f"looks like {name}, but could not be read ({type(error).__name__})")
     return _plain(peek, "")
 

@@ -32,7 +32,8 @@ DEFAULT_GAIN: Final = 200.0
 
 _RECORD_LINE: Final = re.compile(
     r"(?P<name>[\w.-]{1,80})(/(?P<segments>\d{1,6}))?\s+(?P<signals>\d{1,4})"
-    r"(\s+(?P<rate>[0-9.eE+-]{1,24})(/[0-9.eE+()-]{1,40})?(\s+(?P<samples>\d{1,15})(\s+(?P<time>\S{1,20})(\s+(?P<date>\S{1,12}))?)?)?)?\s*"
+    r"(\s+(?P<rate>[0-9.eE+-]{1,24})(/[0-9.eE+()-]{1,40})?"
+    r"(\s+(?P<samples>\d{1,15})(\s+(?P<time>\S{1,20})(\s+(?P<date>\S{1,12}))?)?)?)?\s*"
 )
 _GAIN: Final = re.compile(r"(?P<gain>[0-9.eE+-]{1,24})(\((?P<baseline>-?\d{1,9})\))?(/(?P<unit>\S{1,20}))?")
 

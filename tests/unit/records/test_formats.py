@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from salus.errors import StorageError
 from salus.records import ccda, dicom, fhir, hl7v2, info, tables
-from salus.records.file import recognise, recognise_bytes
+from salus.records.file import _recognise, recognise, recognise_bytes
 from salus.records.info import OCTET_STREAM, printable
 
 REAL = [
@@ -105,6 +105,10 @@ MALFORMED = {
     "hl7 batch of nothing": b"BHS|^~\\&|A|B\rBTS|0\r",
     "dicom empty": bytes(128) + b"DICM",
     "dicom cut": bytes(128) + b"DICM" + b"\x02\x00\x10\x00UI\x14\x001.2.840",
+    "dicom cut within a tag": bytes(128)
+    + b"DICM"
+    + b"\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\0"
+    + b"\x08\x00\x05\x00CS\x02\x00ab\x08\x00",
     "ccda truncated": b'<?xml version="1.0"?><ClinicalDocument xmlns="urn:hl7-org:v3"><title>A',
     "ccda inside": b'<a xmlns="urn:hl7-org:v3"><ClinicalDocument /></a>',
     "vcf version": b"##fileformat=VCFv\n#CHROM\n",
@@ -340,6 +344,19 @@ def test_file_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(StorageError, match=r"cannot open .*secret.dcm: Permission denied"):
         recognise(path)
+
+
+def test_disk_that_fails_while_a_header_is_read() -> None:
+    """An error of the disk is an error, not a malformed file."""
+
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell() >= 132:
+                raise OSError(5, "Input/output error")
+            return super().read(132)
+
+    with pytest.raises(StorageError, match="Input/output error"):
+        _recognise(info.Peek(Failing(_dicom(EXPLICIT, bytes(10_000))), "x.dcm", None))
 
 
 STARTS = [
