@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 from typing import Any, BinaryIO, Final, cast
 
 from salus.errors import FormatError, StorageError
@@ -72,31 +73,25 @@ def recognise(peek: Peek) -> RecordInfo:
     config.settings.reading_validation_mode = config.IGNORE
     peek.stream.seek(0)
     stream = _Bounded(peek.stream, peek.size_bytes)
+    malformed = (InvalidDicomError, OSError, EOFError, struct.error, ValueError, KeyError, NotImplementedError, RecursionError)
     try:
-        stream.seek(_META_START)
-        meta = read_dataset(cast(BinaryIO, stream), False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
-        syntax = str(meta.get("TransferSyntaxUID", ""))
-        if syntax == DeflatedExplicitVRLittleEndian:
-            # Inflating has no bound in the library; such files are rare and are carried without a summary.
-            return RecordInfo.of("dicom", MEDIA_TYPE, "DICOM (deflated)", [("transfer syntax", UID(syntax).name)])
-        stream.seek(0)
-        dataset = dcmread(stream, stop_before_pixels=True, specific_tags=list(_TAGS))
-        values = {tag: _text(dataset, tag) for tag in _TAGS}
-        kind = dataset.file_meta.get("MediaStorageSOPClassUID")
-    except (
-        InvalidDicomError,
-        OSError,
-        EOFError,
-        struct.error,
-        ValueError,
-        KeyError,
-        NotImplementedError,
-        RecursionError,
-    ) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what matters is told; the rest would go to the terminal
+            stream.seek(_META_START)
+            meta = read_dataset(cast(BinaryIO, stream), False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
+            syntax = UID(str(meta.get("TransferSyntaxUID", "")))
+            if syntax == DeflatedExplicitVRLittleEndian:
+                # Inflating has no bound in the library; such files are rare and are carried without a summary.
+                return RecordInfo.of("dicom", MEDIA_TYPE, "DICOM (deflated)", [("transfer syntax", syntax.name)])
+            stream.seek(0)
+            dataset = dcmread(stream, stop_before_pixels=True, specific_tags=list(_TAGS))
+            values = {tag: _text(dataset, tag) for tag in _TAGS}
+            kind = UID(str(dataset.file_meta.get("MediaStorageSOPClassUID", "")))
+    except malformed as error:
         raise FormatError(f"the DICOM header is malformed: {error}") from None
-    if kind is None and not any(values.values()):
+    if not kind and not any(values.values()):
         raise FormatError("the DICOM header is empty")
-    return _describe(values, UID(str(kind or "")).name, UID(syntax).name)
+    return _describe(values, kind.name, syntax.name)
 
 
 def _describe(values: dict[str, str], kind: str, syntax: str) -> RecordInfo:

@@ -245,6 +245,13 @@ def _dicom(syntax: bytes, body: bytes) -> bytes:
 EXPLICIT = b"1.2.840.10008.1.2.1\0"
 
 
+def test_nothing_is_printed_about_odd_headers(recwarn: pytest.WarningsRecorder, capfd: pytest.CaptureFixture[str]) -> None:
+    odd = _dicom(EXPLICIT, _element(8, 5, b"CS", b"ISO_IR 9") + _element(16, 16, b"PN", b"Doe^J\xf6 "))
+    assert recognise_bytes(odd).format == "dicom"
+    assert not list(recwarn)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_deflated_dicom_is_not_inflated() -> None:
     bomb = zlib.compressobj(9, zlib.DEFLATED, -15)
     packed = bomb.compress(bytes(64 << 20)) + bomb.flush()
