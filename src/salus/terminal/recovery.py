@@ -1,7 +1,9 @@
 """Backups without one-time keys, restoring, and what a restored wallet must ask the ledger.
 
 A backup is a sealed file like the wallet, under the same passphrase and recovery phrase. It holds no one-time key and no
-secret of a credential that was ever used: what it could open, or name, an attacker who finds it could too.
+secret of a credential that was ever used: what it could open, or name, an attacker who finds it could too. It does hold
+the secrets of unused credentials: with passphrase or phrase, a backup that outlives their use can name the requests they
+were used for (not open them). Make a new backup after using credentials, and erase the old one.
 """
 
 from __future__ import annotations

@@ -2,7 +2,11 @@
 
 import hashlib
 import io
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -305,3 +309,51 @@ def test_a_storage_receipt_and_the_status(gateway):
     status = client.status()
     assert (status.name, status.height, status.bodies, status.filings) == (NAME, 1, 1, 1)
     assert BodySummary.of(summary.digest, status.body_bytes) == summary
+
+
+MEASURE = """
+    import os, resource, sys
+    sys.path.insert(0, {unit!r})
+    from pathlib import Path
+    from cloud.clouds import KEEP_MS, open_gateway
+    from cloud.test_client import Line, client_over
+    from salus.records.body import encrypt_body
+    from salus.records.streams import Discard
+
+    class Zeros:
+        left = {plain_bytes}
+        def read(self, size):
+            taken = min(size, self.left)
+            self.left -= taken
+            return bytes(taken)
+
+    def peak_kib():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    path = Path({path!r})
+    with open_gateway(path / "cloud") as gateway:
+        client = client_over(Line(gateway))
+        before = peak_kib()
+        with (path / "sealed").open("wb") as sink:
+            summary = encrypt_body(Zeros(), bytes(32), (), sink)
+        with (path / "sealed").open("rb") as source:
+            client.upload(source, summary.digest, summary.size_bytes, KEEP_MS)
+        client.download(summary.digest, summary.size_bytes, Discard())
+        print(peak_kib() - before)
+"""
+
+
+def grown_kib(tmp_path: Path, plain_bytes: int) -> int:
+    unit = str(Path(__file__).resolve().parent.parent)
+    program = textwrap.dedent(MEASURE.format(unit=unit, path=str(tmp_path), plain_bytes=plain_bytes))
+    return int(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)
+
+
+def test_a_large_body_goes_through_in_constant_memory(tmp_path):
+    """A few parts at a time (4 MiB each, as message, encoding and data), whatever the size."""
+    assert grown_kib(tmp_path, 150 << 20) < 64 << 10
+
+
+@pytest.mark.long
+def test_a_gibibyte_goes_through_in_constant_memory(tmp_path):
+    assert grown_kib(tmp_path, 1 << 30) < 64 << 10
