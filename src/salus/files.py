@@ -29,7 +29,7 @@ _ERASE_CHUNK: Final = 1 << 16
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-class Busy(Refused, StorageError):  # noqa: N818 - a refusal is named by its reason, like the rest of the family
+class Busy(Refused, StorageError):
     """Another process works on this home (reason ``busy``).
 
     :ivar pid: process id of the holder, or 0 if it could not be read.
