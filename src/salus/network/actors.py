@@ -139,8 +139,9 @@ class PatientActor(Actor):
 
     def request(self, doctor: str, day: str, path: str) -> Result:
         """Send a record to a doctor and wait until it is stored."""
-        entry = self._terminal().request(doctor, day, Path(path), progress=self._progress)
-        return _consultation(entry)
+        terminal = self._terminal()
+        entry = terminal.request(doctor, day, Path(path), progress=self._progress)
+        return {**_consultation(entry), "phases_ms": terminal.times.take()}
 
     def replies(self) -> Result:
         """All consultations, with what the ledger says of them now."""
@@ -154,7 +155,8 @@ class PatientActor(Actor):
 
     def read(self, id: str) -> Result:
         """Check the reply to a consultation, open it, erase the one-time keys."""
-        diagnosis = self._terminal().read(id, self._progress)
+        terminal = self._terminal()
+        diagnosis = terminal.read(id, self._progress)
         return {
             "id": diagnosis.id,
             "doctor": diagnosis.doctor,
@@ -166,6 +168,7 @@ class PatientActor(Actor):
             "reply_tx": diagnosis.reply_tx.hex(),
             "sha256": file_sha256(diagnosis.path),
             "accepted": True,
+            "phases_ms": terminal.times.take(),
         }
 
     def resume(self) -> Result:
@@ -248,13 +251,15 @@ class DoctorActor(MemberActor):
 
     def treat(self, id: str, reply: str) -> Result:
         """Reply to a request and wait until the reply is stored."""
-        done = self._terminal().treat(id, Path(reply), self._progress)
+        terminal = self._terminal()
+        done = terminal.treat(id, Path(reply), self._progress)
         return {
             "id": done.id,
             "sn": done.sn,
             "request_tx": done.request_tx.hex(),
             "reply_tx": done.reply_tx.hex(),
             "reply_sha256": file_sha256(Path(reply)),
+            "phases_ms": terminal.times.take(),
         }
 
     def decline(self, id: str, reason: str = "not-authorised", note: str = "") -> Result:

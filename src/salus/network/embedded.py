@@ -189,27 +189,24 @@ class EmbeddedNetwork:
             self._settling = False
 
     def _pump(self) -> None:
+        """Until no node has anything to do now; what waits for a timer is done when somebody waits for it."""
         for _ in range(ROUNDS_MAX):
-            busy = False
-            for node in self.nodes:
-                if node.runner.busy or node.runner.outbox or node.runner.timer_ms <= self.now_ms():
-                    node.work()
-                    busy = self._carry(node) or busy or node.runner.busy
-            if not busy and not any(node.runner.state.pool and not node.runner.error for node in self.nodes):
+            now = self.now_ms()
+            working = [n for n in self.nodes if n.busy or n.runner.timer_ms <= now]
+            if not working:
                 return
-            if not busy:
-                time.sleep(0.001)  # a timer or a lagging clock: wait for it
+            for node in working:
+                node.work()
+                self._carry(node)
         raise ConsensusError("the replicas exchange messages without end; see their logs")
 
-    def _carry(self, node: Node) -> bool:
+    def _carry(self, node: Node) -> None:
         outbox = node.runner.outbox
-        carried = bool(outbox)
         while outbox:
             to, data = outbox.popleft()
             for peer in self.nodes:
                 if peer is not node and to in (None, peer.name):
                     peer.runner.deliver(data)
-        return carried
 
     def _follow(self) -> None:
         height, _ = self.gateway.followed()

@@ -136,6 +136,11 @@ class Node:
 
     # --- working ---
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to do now."""
+        return self.runner.busy or bool(self.runner.outbox) or (self._committed and not self.runner.error)
+
     def work(self) -> None:
         """Do everything there is to do now, duties included."""
         self.runner.work()

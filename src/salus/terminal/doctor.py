@@ -19,11 +19,13 @@ from salus.consultation.reply import ConsultationReply, ReplyDraft
 from salus.consultation.request import ConsultationRequest, OpenedRequest, open_request
 from salus.errors import Refused, TransportError, WalletError, refuse_unless
 from salus.groups.ristretto255 import Scalar, decode_scalar
-from salus.ledger.client import CommittedTransaction, LedgerClient
+from salus.ledger.client import LedgerClient
+from salus.ledger.kinds.consultations import Request
 from salus.records.digest import BodySummary
 from salus.records.payload import PayloadHeader, ReplyHeader
 from salus.symmetric import Random
 from salus.terminal.bodies import BodyTransfer, Payload, Progress, no_progress
+from salus.terminal.phases import PhaseTimes
 from salus.terminal.wallet import Wallet
 from salus.terminal.wallet_content import SlotEntry
 
@@ -103,6 +105,7 @@ class DoctorTerminal:
         self._bodies = bodies
         self._now_ms = now_ms
         self._random = random
+        self.times = PhaseTimes()
         entry = wallet.content.member
         if entry is None:
             raise WalletError("this wallet holds no doctor's key; enrol with: salus party enrol --role doctor NAME")
@@ -150,8 +153,8 @@ class DoctorTerminal:
         for entry in self._wallet.content.slots:
             if entry.state == OPEN:
                 on_ledger = self._ledger.slot(self.name, entry.sn)
-                if on_ledger is not None and on_ledger.request_tx is not None:
-                    self._set(msgspec.structs.replace(entry, state=TAKEN, request_tx=on_ledger.request_tx))
+                if on_ledger is not None and on_ledger.h1 is not None:
+                    self._set(msgspec.structs.replace(entry, state=TAKEN, request_tx=on_ledger.h1))
         return list(self._wallet.content.slots)
 
     def cancel(self, sns: tuple[int, ...], note: str = "") -> None:
@@ -184,10 +187,10 @@ class DoctorTerminal:
 
         :raises Refused: every check of the treatment; ``unknown-request``.
         """
-        found, opened = self.opened(id_)
-        return self._receive(id_, found, opened, progress)
+        placed, opened = self.opened(id_)
+        return self._receive(id_, placed, opened, progress)
 
-    def opened(self, id_: str) -> tuple[CommittedTransaction, OpenedRequest]:
+    def opened(self, id_: str) -> tuple[Request, OpenedRequest]:
         """A request with its sender opened and verified, its payload not fetched (treatment, steps 1 to 6)."""
         entry = self._entry(id_)
         assert entry.request_tx is not None
@@ -196,15 +199,15 @@ class DoctorTerminal:
         placed = self._ledger.request(entry.request_tx)
         context = placed.context()
         slot = SlotKey.from_secret(entry.sn, self._wallet.one_time.get(_slot_file(entry.sn)))
-        return found, open_request(self._ledger.domain, request, context, self._key, slot)
+        return placed, open_request(self._ledger.domain, request, context, self._key, slot)
 
-    def _receive(self, id_: str, found: CommittedTransaction, opened: OpenedRequest, progress: Progress) -> Record:
+    def _receive(self, id_: str, placed: Request, opened: OpenedRequest, progress: Progress) -> Record:
         tolerance = self._ledger.constants.measured_tolerance_ms
         request = opened.request
         summary = BodySummary.of(request.digest, request.size_bytes)
 
         def accept(header: PayloadHeader) -> None:
-            opened.check_payload(header.pid, header.time_ms, found.time_ms, tolerance)
+            opened.check_payload(header.pid, header.time_ms, placed.time_ms, tolerance)
 
         got, path = self._bodies.receive(
             summary, opened.body_key, opened.body_context, PayloadHeader, accept, f"{id_}-record", progress
@@ -226,14 +229,17 @@ class DoctorTerminal:
             )
         if entry.state == REPLYING:
             return self._finish_reply(entry)
-        found, opened = self.opened(id_)
-        record = self._receive(id_, found, opened, progress)
-        draft = ReplyDraft.begin(self._ledger.network, self._key, opened, self._random)
+        with self.times.phase("treatment"):
+            placed, opened = self.opened(id_)
+            record = self._receive(id_, placed, opened, progress)
+            draft = ReplyDraft.begin(self._ledger.network, self._key, opened, self._random)
         with Payload(reply_file) as payload:
             header = ReplyHeader(record.digest, self._now_ms(), payload.media_type, payload.file_name, payload.size_bytes)
             keep_until = self._ledger.time_ms + self._ledger.constants.retention_ms * 2 + _KEEP_MARGIN_MS
-            sealed, receipt = self._bodies.send(header, payload, draft.body_key, draft.body_context, keep_until, progress)
-        reply = draft.finish(sealed.body.digest, sealed.body.size_bytes, receipt, self._random)
+            with self.times.phase("upload-2"):
+                sealed, receipt = self._bodies.send(header, payload, draft.body_key, draft.body_context, keep_until, progress)
+        with self.times.phase("treatment"):
+            reply = draft.finish(sealed.body.digest, sealed.body.size_bytes, receipt, self._random)
         self._wallet.one_time.put(_reply_file(entry.sn), _PendingReply(draft.a_D.encode(), reply).encode())
         draft.wipe()
         replying = msgspec.structs.replace(entry, state=REPLYING, reply_tx=reply.tx_hash())
@@ -243,8 +249,10 @@ class DoctorTerminal:
     def _finish_reply(self, entry: SlotEntry) -> Treated:
         pending = _PendingReply.decode(self._wallet.one_time.get(_reply_file(entry.sn)))
         reply = pending.reply
-        committed = self._ledger.find(reply.tx_hash()) or self._ledger.submit(reply.encode())
-        self._check_stored(reply, decode_scalar(pending.a_D, "a_D"), committed.height)
+        with self.times.phase("chain-2"):
+            committed = self._ledger.find(reply.tx_hash()) or self._ledger.submit(reply.encode())
+        with self.times.phase("storage-2"):
+            self._check_stored(reply, decode_scalar(pending.a_D, "a_D"), committed.height)
         # reply, step 7: from here on long-term keys open nothing of this consultation
         self._wallet.one_time.erase(_reply_file(entry.sn))
         self._erase_slot(entry.sn, REPLIED)

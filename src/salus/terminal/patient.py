@@ -32,6 +32,7 @@ from salus.records.payload import PayloadHeader, ReplyHeader, safe_file_name
 from salus.symmetric import Random
 from salus.terminal.bodies import BodyTransfer, Payload, Progress, no_progress
 from salus.terminal.centre_client import CentreClient
+from salus.terminal.phases import PhaseTimes
 from salus.terminal.wallet import Wallet
 from salus.terminal.wallet_content import IN_USE, SPENT, UNUSED, ConsultationEntry, CredentialEntry, PatientEntry
 
@@ -88,6 +89,7 @@ class PatientTerminal:
         self._bodies = bodies
         self._now_ms = now_ms
         self._random = random
+        self.times = PhaseTimes()
 
     # --- enrolment and credentials ---
 
@@ -199,13 +201,16 @@ class PatientTerminal:
         credential = self._take_credential()
         context = RequestContext(epoch.number, epoch.pk_BC, W_D, slot.E)
         valid_until = ledger.time_ms + ledger.constants.valid_until_max_ms * 9 // 10
-        draft = RequestDraft.begin(ledger.domain, credential, doctor, slot.sn, context, valid_until, self._random)
+        with self.times.phase("request"):
+            draft = RequestDraft.begin(ledger.domain, credential, doctor, slot.sn, context, valid_until, self._random)
         header = PayloadHeader(
             credential.pid, measured_ms or self._now_ms(), payload.media_type, payload.file_name, payload.size_bytes
         )
         keep_until = valid_until + ledger.constants.retention_ms + 60_000
-        sealed, receipt = self._bodies.send(header, payload, draft.body_key, draft.body_context, keep_until, progress)
-        request, pending = draft.finish(sealed.body.digest, sealed.body.size_bytes, receipt, sealed.m_pa_digest, self._random)
+        with self.times.phase("upload-1"):
+            sealed, receipt = self._bodies.send(header, payload, draft.body_key, draft.body_context, keep_until, progress)
+        with self.times.phase("request"):
+            request, pending = draft.finish(sealed.body.digest, sealed.body.size_bytes, receipt, sealed.m_pa_digest, self._random)
         id_ = request.tx_hash().hex()[:16]
         entry = ConsultationEntry(
             id=id_, state=SENT, doctor=doctor, day=day, sn=slot.sn, tx_hash=request.tx_hash(), nullifier=request.nf, quarter=credential.quarter,
@@ -230,11 +235,13 @@ class PatientTerminal:
 
     def _submit(self, entry: ConsultationEntry, request: ConsultationRequest) -> ConsultationEntry:
         try:
-            committed = self._ledger.submit(request.encode())
-        except Refused as refused:
+            with self.times.phase("chain-1"):
+                committed = self._ledger.submit(request.encode())
+        except Refused:
             self._close(entry, FAILED)
-            raise refused
-        return self._stored(entry, request, committed.height)
+            raise
+        with self.times.phase("storage-1"):
+            return self._stored(entry, request, committed.height)
 
     def _stored(self, entry: ConsultationEntry, request: ConsultationRequest, height: int) -> ConsultationEntry:
         """Check the storage receipt (storage, step 5); only then is the request called stored."""
@@ -291,7 +298,8 @@ class PatientTerminal:
         if answer is None or answer.reply_tx is None:
             raise Refused("not-committed", f"{entry.doctor} has not replied to {id_} yet; try again later")
         found = self._ledger.transaction(answer.reply_tx)
-        return self.check(entry, ConsultationReply.decode(found.raw), found.hash, progress)
+        with self.times.phase("checking-up"):
+            return self.check(entry, ConsultationReply.decode(found.raw), found.hash, progress)
 
     def check(
         self, entry: ConsultationEntry, reply: ConsultationReply, proven_tx: bytes, progress: Progress = no_progress
