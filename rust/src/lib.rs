@@ -8,6 +8,7 @@ use pyo3::types::PyDict;
 pub mod admission;
 pub mod args;
 pub mod batch;
+pub mod bench;
 pub mod bls12_381;
 pub mod codec;
 pub mod counts;
@@ -83,6 +84,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(admission::admit_requests, m)?)?;
     m.add_function(wrap_pyfunction!(admission::admit_envelopes, m)?)?;
     m.add_function(wrap_pyfunction!(admission::schnorr_verify_batch, m)?)?;
+    m.add_function(wrap_pyfunction!(bench::bench_native, m)?)?;
     m.add_function(wrap_pyfunction!(operation_counts, m)?)?;
     m.add_function(wrap_pyfunction!(reset_operation_counts, m)?)?;
     m.add_function(wrap_pyfunction!(set_threads, m)?)?;
