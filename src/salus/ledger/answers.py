@@ -11,8 +11,9 @@ from salus._native import MerkleMap
 from salus.consensus.block import Block, Certificate, CertifiedHeader
 from salus.errors import CodecError, DamagedFile, Refused, refuse_unless
 from salus.ledger import queries as q
-from salus.ledger.apply import SUCCESS, application_hash
+from salus.ledger.apply import application_hash
 from salus.ledger.kinds.protocol import PROTOCOL
+from salus.ledger.log_entries import SUCCESS
 from salus.ledger.merkle_log import LogState, prove_consistency, prove_inclusion
 from salus.ledger.merkle_map import prove, value_digest
 from salus.ledger.state import state_key

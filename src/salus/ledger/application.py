@@ -166,9 +166,9 @@ class LedgerApplication:
         for failing in failing_claims(claims, self._verified):
             refusals[owners[failing]] = claims[failing].refusal()
         passing = [i for i, refusal in enumerate(refusals) if refusal is None]
-        for index, refusal in zip(passing, self._secret_refusals([decoded[i] for i in passing], time_ms), strict=True):
-            refusals[index] = refusal
-        return [_result(tx, refusal) for tx, refusal in zip(decoded, refusals, strict=True)]
+        for index, secret in zip(passing, self._secret_refusals([decoded[i] for i in passing], time_ms), strict=True):
+            refusals[index] = secret
+        return [_result(tx, verdict) for tx, verdict in zip(decoded, refusals, strict=True)]
 
     def prepare_proposal(
         self,
@@ -202,8 +202,8 @@ class LedgerApplication:
             return BlockVerdict(False, "bad-time", detail)
         try:
             self._trial(block)
-        except InvalidBlock as refusal:
-            return BlockVerdict(False, refusal.reason, refusal.detail)
+        except InvalidBlock as invalid:
+            return BlockVerdict(False, invalid.reason, invalid.detail)
         if secret_checks:
             transactions = [self._decode(raw) for raw in block.transactions]
             for index, refusal in enumerate(self._secret_refusals(transactions, block.time_ms)):

@@ -14,14 +14,12 @@ Steps (docs/protocol/ledger.md, "a block"):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from salus import labels
-from salus.codec import encode
-from salus.consensus.block import transaction_hash
 from salus.consensus.interface import BlockInput, ValidatorUpdate
 from salus.errors import ConsensusError, Refused
 from salus.ledger.expiry import clean_up, enqueue
@@ -29,14 +27,11 @@ from salus.ledger.genesis import CONSTANTS, NETWORK
 from salus.ledger.kinds.misbehaviour import apply_block_evidence, record_missed
 from salus.ledger.kinds.parties import CENTRE
 from salus.ledger.kinds.protocol import active_version, settle_activation
+from salus.ledger.log_entries import SUCCESS, log_leaves
 from salus.ledger.signatures import Claim, VerifiedClaims, failing_claims
 from salus.ledger.state import Overlay, StateView, Write
 from salus.ledger.transactions import BlockContext, Event, Registry, Transaction
-from salus.merkle import leaf_hash
 from salus.symmetric import h2
-
-SUCCESS: Final = b""
-"""Result of every transaction of a committed block: a block with one that fails is invalid."""
 
 Decoder = Callable[[bytes], Transaction[Any]]
 
@@ -110,11 +105,6 @@ def application_hash(log_root: bytes, state_root: bytes) -> bytes:
     return h2(labels.APPLICATION_HASH, labels.SUITE_LEDGER, log_root, state_root)
 
 
-def log_entry(height: int, index: int, tx_hash: bytes, result: bytes) -> bytes:
-    """One entry of the log: encoding of (label, suite, height, index, transaction hash, result)."""
-    return encode((labels.LOG_ENTRY, labels.SUITE_LEDGER, height, index, tx_hash, result))
-
-
 class BlockRun:
     """A block being applied, transaction by transaction; a proposer tries transactions with the same steps.
 
@@ -172,19 +162,9 @@ class BlockRun:
         return AppliedBlock(self._state.write_set(), results, tuple(context.events), hashes, leaves)
 
 
-def log_leaves(height: int, hashes: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Leaf hashes of one block's log entries."""
-    return tuple(leaf_hash(log_entry(height, index, tx_hash, SUCCESS)) for index, tx_hash in enumerate(hashes))
-
-
 def begin_context(view: StateView, block: BlockInput, version: int) -> BlockContext:
     """What checks may know of a block beside the state."""
     network = NETWORK.need(view, b"").network
     centre = CENTRE.need(view, b"")
     constants = CONSTANTS.need(view, b"")
     return BlockContext(network, centre.Pub, block.height, block.time_ms, block.proposer, version, constants, [], [])
-
-
-def hashes_of(transactions: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Hashes of encoded transactions."""
-    return tuple(transaction_hash(raw) for raw in transactions)

@@ -190,6 +190,7 @@ class RunSet:
         self._next_number = next_number
         self._runs = sorted(runs, key=_order)
         self._merges: list[Merge] = []
+        self._start_merges()
 
     @property
     def runs(self) -> list[Run]:
@@ -240,10 +241,12 @@ class RunSet:
         self._merges = [m for m in self._merges if not m.done]
         self._start_merges()
 
-    def abandon(self) -> None:
-        """Forget all merges under way: their pages were not committed; they start again from the beginning."""
+    def abandon(self) -> list[int]:
+        """A commit failed: merges lost pages and start again; returns the numbers of runs that are left unfinished."""
+        numbers = [merge.number for merge in self._merges if merge.written]
         self._merges = []
         self._start_merges()
+        return numbers
 
     def _fold(self, entries: Sequence[Entry], changes: Changes) -> Run:
         number, new = self._next_number(), NewRun()

@@ -1,0 +1,332 @@
+"""A node's storage on disk: one SQLite database (WAL, synchronous=FULL).
+
+A block commits as one row; what else a commit writes (pages of the state, of the log, of the index of transactions) goes
+into the same transaction, so a crash at any point leaves one height or the other. State lives in sorted runs
+(:mod:`.runs`); the write sets of the newest blocks, which are in no run yet, are in memory as well.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from salus.codec import decode, encode
+from salus.errors import CodecError, DamagedFile, StorageError
+from salus.ledger.log_entries import log_leaves
+from salus.ledger.state import Write
+from salus.ledger.storage import schema
+from salus.ledger.storage.cache import ValueCache
+from salus.ledger.storage.interface import BlockRow, Head, StoredBlock
+from salus.ledger.storage.log_pages import LogPages, NewPage, OpenPages, empty_pages
+from salus.ledger.storage.pruning import pruned_record
+from salus.ledger.storage.run_tables import RunTables
+from salus.ledger.storage.runs import Entry, Missing
+from salus.ledger.storage.schema import AppliedRecord, row_checksum
+
+FILE_NAME: Final = "ledger.sqlite"
+FOLD_ENTRIES: Final = 4096
+"""Entries of newest blocks in memory before they are folded into a run."""
+FOLD_BLOCKS: Final = 256
+"""Newest blocks that an opening replays at most, however small they are."""
+STATE: Final = 0
+INDEX: Final = 1
+
+
+class _Recent:
+    """The newest blocks, which are in no run yet.
+
+    :ivar values: map key -> newest value. :ivar positions: transaction hash -> place. :ivar tail: heads and write sets.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[bytes, bytes | None] = {}
+        self.positions: dict[bytes, bytes] = {}
+        self.tail: list[tuple[Head, tuple[Write, ...]]] = []
+
+    def add(self, head: Head, hashes: Sequence[bytes], writes: tuple[Write, ...]) -> None:
+        """Add the next block."""
+        self.tail.append((head, writes))
+        self.values.update(writes)
+        for index, tx_hash in enumerate(hashes):
+            self.positions[tx_hash] = head.height.to_bytes(8, "big") + index.to_bytes(4, "big")
+
+    def full(self) -> bool:
+        """Whether it is time to fold."""
+        return len(self.values) + len(self.positions) >= FOLD_ENTRIES or len(self.tail) >= FOLD_BLOCKS
+
+
+class SqliteStore:
+    """See :class:`~salus.ledger.storage.interface.LedgerStore`."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+        self._cache = ValueCache()
+        self._recent = _Recent()
+        self._head: Head | None = None
+        self._folded = 0
+        self._log = LogPages(self, empty_pages())
+        with self._reading():
+            self._runs = RunTables(connection)
+            self._load()
+
+    @classmethod
+    def open_or_create(cls, directory: Path) -> SqliteStore:
+        """Open the ledger in a directory, or make an empty one there.
+
+        :raises DamagedFile: the file is not such a database, or is truncated.
+        :raises StorageError: it cannot be read or written.
+        """
+        path = directory / FILE_NAME
+        if not path.exists():
+            schema.create(path)
+        connection = schema.connect(path)
+        try:
+            return cls(path, connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    # --- reading ---
+
+    def head(self) -> Head | None:
+        """The last committed block."""
+        return self._head
+
+    def block(self, height: int) -> StoredBlock | None:
+        """A committed block."""
+        with self._reading():
+            row = self._connection.execute(
+                "SELECT record, certificate, applied, checksum, pruned FROM blocks WHERE height = ?", (height,)
+            ).fetchone()
+            if row is None:
+                return None
+            applied = self._checked(height, row)
+            return StoredBlock(applied.head(), bytes(row[0]), bytes(row[1]), applied.split_hashes(), bool(row[4]))
+
+    def value(self, key: bytes) -> bytes | None:
+        """Newest value under a map key."""
+        if key in self._recent.values:
+            return self._recent.values[key]
+        value = self._cache.get(key)
+        if value is None:
+            with self._reading():
+                found = self._runs.sets[STATE].find(key)
+            if isinstance(found, Missing) or found is None:
+                return None
+            self._cache.put(key, found)
+            value = found
+        return value
+
+    def base(self) -> tuple[int, Iterator[list[tuple[bytes, bytes]]]]:
+        """Height and leaves of the state in the runs."""
+        return self._folded, self._entries(())
+
+    def tail(self) -> list[tuple[Head, tuple[Write, ...]]]:
+        """Heads and write sets of the blocks that are in no run yet."""
+        return list(self._recent.tail)
+
+    def leaves(self) -> Iterator[list[tuple[bytes, bytes]]]:
+        """All leaves of the newest state."""
+        return self._entries(sorted(self._recent.values.items()))
+
+    def position(self, tx_hash: bytes) -> tuple[int, int] | None:
+        """(height, index) of a committed transaction."""
+        place = self._recent.positions.get(tx_hash)
+        if place is None:
+            with self._reading():
+                found = self._runs.sets[INDEX].find(tx_hash)
+            if isinstance(found, Missing) or found is None:
+                return None
+            place = found
+        return int.from_bytes(place[:8], "big"), int.from_bytes(place[8:], "big")
+
+    def subtree(self, level: int, index: int) -> bytes:
+        """Root of a perfect subtree of the log."""
+        with self._reading():
+            return self._log.subtree(level, index)
+
+    def read_log_page(self, level: int, number: int) -> bytes | None:
+        """A full page of log hashes."""
+        place = (level, number)
+        row = self._connection.execute("SELECT data FROM log_pages WHERE level = ? AND number = ?", place).fetchone()
+        return None if row is None else bytes(row[0])
+
+    # --- writing ---
+
+    def append(self, row: BlockRow) -> None:
+        """Commit one block, with the slice of upkeep that goes along."""
+        genesis = row.head.height == 0
+        applied = AppliedRecord.of(row)
+        fold = genesis or self._recent.full()
+        entries = sorted(row.writes if genesis else self._recent.values.items()) if fold else None
+        places = sorted(self._recent.positions.items()) if fold else None
+        open_pages, full = self._log.extended(row.log_leaves)
+        try:
+            with self._writing():
+                changes = self._runs.write((len(row.writes), len(row.hashes)), (entries, places))
+                self._insert_block(row, applied)
+                self._write_log(full)
+                if fold:
+                    # Folded is everything in front of this block, so that the map can be loaded as it was before it.
+                    self._put_meta("folded", encode(max(row.head.height - 1, 0)))
+                    self._put_meta("log", self._log.open_pages.encode())
+        except BaseException:
+            self._runs.abandon()
+            raise
+        self._runs.adopt(changes)
+        self._log.open_pages = open_pages
+        if fold:
+            self._folded = max(row.head.height - 1, 0)
+            self._recent = _Recent()
+        for key, _ in row.writes:
+            self._cache.forget(key)
+        self._head = row.head
+        if not genesis:
+            self._recent.add(row.head, row.hashes, row.writes)
+
+    def prune(self, below: int, limit: int) -> int:
+        """Drop bodies of old blocks, and their write sets if they are folded."""
+        end = min(below, 0 if self._head is None else self._head.height, self._folded + 1)
+        with self._writing():
+            rows = self._connection.execute(
+                "SELECT height, record, certificate, applied FROM blocks WHERE pruned = 0 AND height > 0 AND height < ? "
+                "ORDER BY height LIMIT ?",
+                (end, limit),
+            ).fetchall()
+            for height, record, certificate, applied in rows:
+                short = pruned_record(bytes(record))
+                bare = AppliedRecord.decode(bytes(applied)).without_writes().encode()
+                checksum = row_checksum(short, bytes(certificate), bare)
+                self._connection.execute(
+                    "UPDATE blocks SET record = ?, applied = ?, checksum = ?, pruned = 1 WHERE height = ?",
+                    (short, bare, checksum, height),
+                )
+        return len(rows)
+
+    def restore(self, head: Head, leaves: Iterator[list[tuple[bytes, bytes]]]) -> None:
+        """Replace the genesis state by a snapshot."""
+        if self._head is None or self._head.height:
+            raise StorageError(f"{self._path}: a snapshot can only be restored where there is nothing but genesis")
+        entries: list[Entry] = [entry for chunk in leaves for entry in chunk]
+        with self._writing():
+            self._runs.replace(STATE, entries)
+            self._put_meta("snapshot", AppliedRecord.of(BlockRow(head, b"", b"", (), (), ())).encode())
+            self._put_meta("folded", encode(head.height))
+            self._put_meta("log", empty_pages(head.log.count).encode())
+        self._cache.clear()
+        with self._reading():
+            self._runs = RunTables(self._connection)
+            self._load()
+
+    def import_log(self, log_leaves: Iterator[bytes]) -> None:
+        """Fill in the log leaves in front of a snapshot."""
+        first, count = self._log.open_pages.first, self._log.open_pages.count
+        with self._reading():
+            later = [self._log.subtree(0, i) for i in range(first, count)]
+            folded_count = OpenPages.decode(self._meta("log")).count
+        earlier = list(log_leaves)
+        fresh = LogPages(self, empty_pages())
+        folded, _ = fresh.extended([*earlier, *later[: folded_count - first]])
+        whole, full = fresh.extended([*earlier, *later])
+        with self._writing():
+            self._connection.execute("DELETE FROM log_pages")
+            self._write_log(full)
+            self._put_meta("log", folded.encode())
+        fresh.open_pages = whole
+        self._log = fresh
+
+    def close(self) -> None:
+        """Close the database; its WAL is folded into the file."""
+        try:
+            self._connection.close()
+        except sqlite3.Error as error:
+            raise schema.as_storage_error(self._path, error) from None
+
+    # --- inside ---
+
+    def _load(self) -> None:
+        row = self._connection.execute("SELECT MAX(height) FROM blocks").fetchone()
+        if row[0] is None:
+            return
+        height = int(row[0])
+        snapshot = self._connection.execute("SELECT value FROM meta WHERE name = 'snapshot'").fetchone()
+        if snapshot is not None and AppliedRecord.decode(bytes(snapshot[0])).height > height:
+            self._head = AppliedRecord.decode(bytes(snapshot[0])).head()
+        else:
+            self._head = self._applied(height).head()
+        self._folded = int(decode(self._meta("folded")))
+        self._log = LogPages(self, OpenPages.decode(self._meta("log")))
+        self._recent = _Recent()
+        for later in range(self._folded + 1, self._head.height + 1):
+            applied = self._applied(later)
+            self._recent.add(applied.head(), applied.split_hashes(), applied.write_set())
+            self._log.open_pages, _ = self._log.extended(log_leaves(later, applied.split_hashes()))
+
+    def _applied(self, height: int) -> AppliedRecord:
+        query = "SELECT record, certificate, applied, checksum FROM blocks WHERE height = ?"
+        row = self._connection.execute(query, (height,)).fetchone()
+        if row is None:
+            raise DamagedFile(f"{self._path}: block {height} is missing; restore this node from its peers")
+        return self._checked(height, row)
+
+    def _checked(self, height: int, row: Sequence[bytes]) -> AppliedRecord:
+        if row_checksum(bytes(row[0]), bytes(row[1]), bytes(row[2])) != row[3]:
+            raise DamagedFile(f"{self._path}: block {height} was altered; restore this node from its peers")
+        return AppliedRecord.decode(bytes(row[2]))
+
+    def _entries(self, newest: Sequence[Entry]) -> Iterator[list[tuple[bytes, bytes]]]:
+        chunks = self._runs.sets[STATE].entries(newest)
+        while True:
+            with self._reading():
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
+
+    def _meta(self, name: str) -> bytes:
+        row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            raise DamagedFile(f"{self._path}: {name} is missing; restore this node from its peers")
+        return bytes(row[0])
+
+    def _put_meta(self, name: str, value: bytes) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+    def _insert_block(self, row: BlockRow, applied: AppliedRecord) -> None:
+        encoded = applied.encode()
+        checksum = row_checksum(row.record, row.certificate, encoded)
+        values = (row.head.height, row.record, row.certificate, encoded, checksum)
+        self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, 0)", values)
+
+    def _write_log(self, full: Sequence[NewPage]) -> None:
+        self._connection.executemany("INSERT OR REPLACE INTO log_pages VALUES (?, ?, ?)", full)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise schema.as_storage_error(self._path, error) from None
+        except CodecError as error:
+            raise DamagedFile(f"{self._path} is damaged ({error}); restore this node from its peers") from None
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise schema.as_storage_error(self._path, error) from None
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
