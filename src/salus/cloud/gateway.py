@@ -68,6 +68,7 @@ class Gateway:
         self._index = index
         self._random = random
         self._lock = lock
+        self._adopted = False
         self._shelf = Shelf(store, index, self.settings, now_ms)
         self._uploads = Uploads(network, key, staging, self._shelf, index, self.settings, now_ms, random)
         self._methods: dict[str, tuple[type[Message], Callable[[Any], Message]]] = {
@@ -162,7 +163,13 @@ class Gateway:
         return done
 
     def collect_garbage(self) -> Collected:
-        """Remove bodies past their time (in block time, so that a clock that jumps removes nothing) and idle uploads."""
+        """Remove bodies past their time (in block time, so that a clock that jumps removes nothing) and idle uploads.
+
+        The first call after opening takes in what only the store knows (after a crash, or with an index made again).
+        """
+        if not self._adopted:
+            self._shelf.adopt_all()
+            self._adopted = True
         uploads = self._uploads.collect_garbage()
         bodies, body_bytes = self._shelf.expire(self._index.followed()[1])
         return Collected(bodies, body_bytes, uploads)

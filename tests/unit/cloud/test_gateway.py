@@ -261,6 +261,24 @@ def test_a_body_named_while_garbage_is_collected_stays(tmp_path, monkeypatch):
         receipt_for(gateway, request.tx_hash())
 
 
+def test_a_crash_between_forgetting_and_deleting_leaves_nothing_for_ever(tmp_path, monkeypatch):
+    clock = Clock()
+    data, summary = body(1000)
+    with open_gateway(tmp_path / "cloud", clock) as gateway:
+        upload(gateway, 1, data, summary)
+        gateway.apply_committed(1, START_MS + 8 * DAY_MS, [])
+        monkeypatch.setattr(gateway._shelf.store, "delete", lambda digest: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            gateway.collect_garbage()
+    assert object_file(tmp_path / "cloud", summary.digest).exists()
+    clock.ms = START_MS + 8 * DAY_MS
+    with open_gateway(tmp_path / "cloud", clock) as gateway:
+        assert gateway.collect_garbage().bodies == 0  # taken in again, as one that came just now
+        gateway.apply_committed(2, START_MS + 16 * DAY_MS, [])
+        assert gateway.collect_garbage().bodies == 1
+    assert not object_file(tmp_path / "cloud", summary.digest).exists()
+
+
 def test_a_lost_index_is_made_again_from_bodies_and_ledger(tmp_path):
     directory = tmp_path / "cloud"
     data, summary = body(100_000)
