@@ -130,34 +130,30 @@ def _state(application: LedgerApplication, data: bytes) -> bytes:
     for raw in query.raw_keys:
         key = state_key(query.kind, raw)
         proof = prove(tree, key, version)
-        value = None
-        if proof.leaf_key == key:
-            value = application.store.value(key)
-            if value is None or value_digest(value) != proof.leaf_digest:
-                value = _older_value(application, key, proof.leaf_digest)
+        value = _value_at(application.store, key, proof.leaf_digest) if proof.leaf_key == key else None
         values.append(q.StateValue(value, proof))
     return q.StateProof(found.certified, found.head.log.root(), found.state_root, tuple(values)).encode()
 
 
-def _older_value(application: LedgerApplication, key: bytes, digest: bytes | None) -> bytes:
-    """A value that the last block has changed, as it was in front of it."""
-    value = application.previous_value(key)
-    if value is None or value_digest(value) != digest:
-        raise Refused("not-committed", "the value changed with the last block; ask again after the next one")
-    return value
+def _value_at(store: LedgerStore, key: bytes, digest: bytes | None) -> bytes:
+    """The value of this digest: the newest, or the one in front of the last block."""
+    for value in (store.value(key), store.value_before(key)):
+        if value is not None and value_digest(value) == digest:
+            return value
+    raise DamagedFile("a value in the store is not the one that the map names; restore this node from its peers")
 
 
 def _transaction(application: LedgerApplication, data: bytes) -> bytes:
     query = q.TransactionQuery.decode(data)
     place = application.position(query.tx_hash)
-    refuse_unless(place is not None, "not-committed", query.tx_hash.hex())
-    assert place is not None
+    if place is None:
+        raise Refused("not-found", f"{query.tx_hash.hex()} is not on the ledger")
     height, index = place
     found = provable(application)
-    refuse_unless(height <= found.head.height, "not-committed", "the next block proves it; ask again")
+    refuse_unless(height <= found.head.height, "not-found", "it is committed, and the next block will prove it; ask again")
     stored, before = application.store.block(height), application.store.block(height - 1)
     if stored is None or before is None:
-        raise Refused("not-found", f"block {height} is not kept here; ask another node")
+        raise Refused("internal", f"block {height} is not kept here; ask another node")
     inclusion = prove_inclusion(before.head.log.count + index, found.head.log.count, application.store.subtree)
     body = None
     if query.with_body and not stored.pruned:

@@ -111,7 +111,6 @@ class LedgerApplication:
         self._decoded: OrderedDict[bytes, Transaction[Any]] = OrderedDict()
         self._trials: OrderedDict[BlockInput, AppliedBlock] = OrderedDict()
         self._finalised: _Finalised | None = None
-        self._before: dict[bytes, bytes | None] = {}
         self._listeners: list[Callable[[CommittedBlock], None]] = []
         head = store.head()
         if head is None:
@@ -234,7 +233,6 @@ class LedgerApplication:
         if done is None:
             raise ConsensusError("commit without a finalised block")
         applied = done.applied
-        before = {key: self.store.value(key) for key, _ in applied.writes if self._tree.get(key, self._head.height) is not None}
         self.store.append(
             BlockRow(done.head, block_record, certificate, applied.transaction_hashes, applied.log_leaves, applied.writes)
         )
@@ -242,7 +240,6 @@ class LedgerApplication:
         self._trials.clear()
         for raw in done.block.transactions:
             self._decoded.pop(raw, None)
-        self._before = before
         self._set_head(done.head)
         committed = CommittedBlock(done.block, applied, done.head.application_hash)
         for listener in self._listeners:
@@ -295,10 +292,6 @@ class LedgerApplication:
     def position(self, tx_hash: bytes) -> tuple[int, int] | None:
         """(height, index) of a committed transaction."""
         return self.store.position(tx_hash)
-
-    def previous_value(self, key: bytes) -> bytes | None:
-        """Value of a map key in front of the last block, if that block changed it."""
-        return self._before.get(key)
 
     def transaction(self, raw: bytes) -> Transaction[Any]:
         """A decoded transaction.

@@ -36,7 +36,7 @@ from salus.symmetric import h2
 Decoder = Callable[[bytes], Transaction[Any]]
 
 
-class UnknownVersion(ConsensusError):  # noqa: N818 - it names what is unknown
+class UnknownVersion(ConsensusError):
     """The chain has activated a protocol version that this software does not know: it must stop before it votes."""
 
 

@@ -70,6 +70,9 @@ class LedgerStore(Protocol):
     def value(self, key: bytes) -> bytes | None:
         """Newest value under a map key."""
 
+    def value_before(self, key: bytes) -> bytes | None:
+        """Value under a map key in front of the last block, for a key that the last block changed."""
+
     def base(self) -> tuple[int, Iterator[list[tuple[bytes, bytes]]]]:
         """A height below the head (the head itself after a snapshot, and at genesis), and all (map key, value) of the
         state after it, ascending, in chunks; with :meth:`tail` it gives the states since."""

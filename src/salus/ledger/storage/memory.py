@@ -62,6 +62,11 @@ class MemoryStore:
         """Newest value under a map key."""
         return self._values.get(key)
 
+    def value_before(self, key: bytes) -> bytes | None:
+        """Value in front of the last block."""
+        undo = self._tail[-1][2] if self._tail else {}
+        return undo[key] if key in undo else self._values.get(key)
+
     def base(self) -> tuple[int, Iterator[list[tuple[bytes, bytes]]]]:
         """Height and leaves of the oldest state that the tail reaches back to."""
         values = dict(self._values)

@@ -8,6 +8,7 @@ into the same transaction, so a crash at any point leaves one height or the othe
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,14 @@ class _Recent:
         self.values.update(writes)
         for index, tx_hash in enumerate(hashes):
             self.positions[tx_hash] = head.height.to_bytes(8, "big") + index.to_bytes(4, "big")
+
+    def find_before(self, key: bytes) -> tuple[bool, bytes | None]:
+        """Whether a block in front of the last one, and in no run yet, changed ``key``; and to what."""
+        for _, writes in reversed(self.tail[:-1]):
+            place = bisect_left(writes, key, key=_key)
+            if place < len(writes) and writes[place][0] == key:
+                return True, writes[place][1]
+        return False, None
 
     def full(self) -> bool:
         """Whether it is time to fold."""
@@ -120,6 +129,15 @@ class SqliteStore:
             self._cache.put(key, found)
             value = found
         return value
+
+    def value_before(self, key: bytes) -> bytes | None:
+        """Value in front of the last block."""
+        known, value = self._recent.find_before(key)
+        if known:
+            return value
+        with self._reading():
+            found = self._runs.sets[STATE].find(key)
+        return None if isinstance(found, Missing) else found
 
     def base(self) -> tuple[int, Iterator[list[tuple[bytes, bytes]]]]:
         """Height and leaves of the state in the runs."""
@@ -330,3 +348,7 @@ class SqliteStore:
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+
+def _key(write: Write) -> bytes:
+    return write[0]
