@@ -1,7 +1,7 @@
 """Impersonation by key cancellation, the attack that breaks the printed protocol.
 
-There ``A = c*P0 - W`` makes ``key_PB = theta*(W + A)`` equal to ``c*pk_BC`` and the doctor's ``s_D*(W + A)`` equal to ``c*W_D``. Here no
-secret is ever added to another as a point, and the sender signs.
+There ``A = c*P0 - W`` makes ``key_PB = theta*(W + A)`` equal to ``c*pk_BC`` and the doctor's ``s_D*(W + A)`` equal to
+``c*W_D``. Here no secret is ever added to another as a point, and the sender signs.
 """
 
 from __future__ import annotations
