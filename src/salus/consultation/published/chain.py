@@ -58,20 +58,30 @@ class MediBchain:
             raise Refused("already-answered", f"{doctor}, number {sn}")
         return t
 
-    def append(self, directory: Directory, transaction: bytes) -> None:
+    def append(self, directory: Directory, transaction: bytes, recorded: bytes | None = None) -> None:
         """Chain a transaction that the validation nodes have verified.
 
+        :param recorded: what is recorded in place of the transaction, for a chain that keeps ciphertexts elsewhere.
         :raises Refused: see :meth:`check`.
         """
         t = self.check(directory, transaction)
-        self.digest = h2(labels.LOG_ENTRY, self.digest, self.height, transaction)
-        self.transactions.append(transaction)
+        entry = transaction if recorded is None else recorded
+        self.digest = h2(labels.LOG_ENTRY, self.digest, self.height, entry)
+        self.transactions.append(entry)
         if isinstance(t, Request):
             self._requests[_slot(t)] = t
             self._one_time_keys.add(t.transaction.A)
         else:
             self._replies[_slot(t)] = t
             self._one_time_keys.add(t.A)
+
+    def copy(self) -> MediBchain:
+        """A chain with the same content that grows without this one."""
+        other = MediBchain()
+        other.transactions, other.digest = list(self.transactions), self.digest
+        other._one_time_keys = set(self._one_time_keys)
+        other._requests, other._replies = dict(self._requests), dict(self._replies)
+        return other
 
     def reply_to(self, doctor: str, sn: int) -> Transaction2 | None:
         """The chained reply for an appointment, if there is one."""
