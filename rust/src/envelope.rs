@@ -4,7 +4,7 @@
 
 use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::codec::Writer;
 use crate::counts::{self, Op};
@@ -97,7 +97,9 @@ fn open(domain: &Domain, e: &Envelope, shared: &[u8; 32]) -> Result<Opened, Refu
     // step 7: the commitment
     let mut cm = labelled("cm", SUITE, 5);
     cm.bytes(&p).bytes(&q).bytes(&hp).int(quarter).bytes(&*g);
-    if h2(&cm) != e.cm {
+    let computed = h2(&cm);
+    cm.0.zeroize();
+    if computed != e.cm {
         return Err("bad-commitment");
     }
 

@@ -74,16 +74,19 @@ def shamir_share(coefficients: Sequence[Scalar], indices: Sequence[int]) -> list
 def lagrange_coefficients(indices: Sequence[int], at: int = 0) -> list[Scalar]: ...
 def interpolate_scalar(indices: Sequence[int], shares: Sequence[Scalar], at: int = 0) -> Scalar: ...
 def interpolate_point(indices: Sequence[int], shares: Sequence[Point], at: int = 0) -> Point: ...
-def poly_from_roots(roots: Sequence[Scalar], constant: Scalar) -> list[Scalar]: ...  # prod(x - root) + constant, a_0 .. a_(n-1) (leading 1 left out)
+def poly_from_roots(
+    roots: Sequence[Scalar], constant: Scalar
+) -> list[Scalar]: ...  # prod(x - root) + constant, a_0 .. a_(n-1) (leading 1 left out)
 def poly_eval(coefficients: Sequence[Scalar], at: Scalar) -> Scalar: ...  # coefficients[0] + coefficients[1]*at + ..
-
 def operation_counts() -> dict[str, int]: ...
+
 """Operations since the last reset: base_mul, var_mul, msm_term, decode, encode, hash_to_group, pairing, ..; for the bench."""
 
 def reset_operation_counts() -> None: ...
 def set_threads(count: int) -> None: ...  # threads of batch calls; 0: one a core (default), 1: the caller's only
 def threads() -> int: ...
 def bench_native(name: str, iterations: int) -> float: ...
+
 """Seconds of a loop over the bare library call of that name (bench/primitives.py lists the names), on one thread."""
 
 # --- canonical encoding (codec.py is the readable twin) ---
@@ -94,15 +97,18 @@ def decode_value(data: bytes) -> object: ...
 def admit_requests(
     items: Sequence[tuple[bytes, int, bytes, Scalar, bytes, bytes]], network: bytes, centre: Point
 ) -> list[str | tuple[bytes, int, bytes, bytes]]: ...
+
 """Open and verify encoded requests: (transaction, epoch, pk_BC, theta, W_D, E_sn) each, the last five looked up under
 the transaction's own epoch, doctor and slot. For each a reason code, or (hp, quarter, nf, A). At most 4096."""
 
 def admit_envelopes(
     items: Sequence[tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, Scalar]], network: bytes, centre: Point
 ) -> list[str | tuple[bytes, int, bytes, bytes]]: ...
+
 """The same for envelopes of any kind: (encoding of t0, encoding of body, A, cm, nf, S, M1, theta) each."""
 
 def schnorr_verify_batch(publics: Sequence[Point], challenges: Sequence[Scalar], signatures: Sequence[bytes]) -> list[bool]: ...
+
 """Which of the signatures R || z satisfy z*G = R + c*W; publics are decoded, not the identity. At most 4096."""
 
 # --- Ed25519 by ZIP-215 ---
