@@ -262,7 +262,7 @@ class LedgerClient:
         :raises TransportError: the outcome is open after :data:`PATIENCE_MS`; submitting the same bytes again is safe.
         """
         tx_hash = transaction_hash(transaction)
-        self._offer(transaction)
+        self.offer(transaction)
         return self._wait(lambda: self._committed(tx_hash, transaction), f"the commit of {tx_hash.hex()[:16]}")
 
     def find(self, tx_hash: bytes) -> CommittedTransaction | None:
@@ -280,7 +280,7 @@ class LedgerClient:
         try:
             return self._ask(q.TRANSACTION, asked, open_answer)
         except Refused as refused:
-            if refused.reason == "not-found":
+            if refused.reason in ("not-found", "not-committed"):
                 return None
             raise
 
@@ -313,7 +313,11 @@ class LedgerClient:
         verify_decided(block.header, certificate, self.network, self._validators)
         return VerifiedBlock(block, certificate, CertifiedHeader(block.header, certificate))
 
-    def _offer(self, transaction: bytes) -> None:
+    def offer(self, transaction: bytes) -> None:
+        """Hand a transaction to the first node that takes it, without waiting for its commit.
+
+        :raises Refused: the pools refuse it. :raises TransportError: no node answers.
+        """
         refusal: Refused | None = None
         failure: TransportError | None = None
         for node in list(self._nodes):
@@ -341,7 +345,7 @@ class LedgerClient:
         if outcome.state == REFUSED:
             raise Refused(outcome.reason or "internal", outcome.detail)
         if outcome.state == UNKNOWN:
-            self._offer(transaction)
+            self.offer(transaction)
         return None
 
     def _wait(self, look: Callable[[], T | None], what: str) -> T:
@@ -421,4 +425,3 @@ class LedgerClient:
         if node in self._nodes:
             self._nodes.remove(node)
             self._nodes.append(node)
-

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from salus.consultation.reply import ConsultationReply
+from salus.consultation.request import ConsultationRequest
 from salus.consultation.tracing import doctor_evidence
 from salus.errors import SalusError
 from salus.files import write_atomic
@@ -99,6 +101,21 @@ class Actor:
             "slots": len(content.slots),
             "one_time_secrets": len(self._wallet.one_time.names()),
         }
+
+    def message_bits(self, request_tx: str, reply_tx: str) -> Result:
+        """Sizes of one consultation's messages in bits, counted from their encodings."""
+        a = self._around
+        cloud = CloudClient(a.transport, a.cloud_party, random=a.random)
+        hashes = {"1": bytes.fromhex(request_tx), "2": bytes.fromhex(reply_tx)}
+        raw = {which: a.ledger.transaction(tx_hash).raw for which, tx_hash in hashes.items()}
+        messages = {
+            "transaction-1": raw["1"],
+            "transaction-2": raw["2"],
+            "upload-receipt-1": ConsultationRequest.decode(raw["1"]).U.encode(),
+            "upload-receipt-2": ConsultationReply.decode(raw["2"]).U.encode(),
+            **{f"storage-receipt-{which}": cloud.storage_receipt(tx_hash).encode() for which, tx_hash in hashes.items()},
+        }
+        return {name: 8 * len(data) for name, data in messages.items()}
 
     def close(self) -> None:
         """Close the wallet."""

@@ -6,7 +6,7 @@ Like an embedded database: open a home, work through real consensus, close it. W
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -232,13 +232,17 @@ class EmbeddedNetwork:
         return Surroundings(self.client(), self.transport, self.centre.name, self.cloud_name, self.now_ms, self.random)
 
     def create_person(
-        self, role: str, name: str, passphrase: bytes, display_name: str = "", *, cost: Argon2Cost = DEFAULT_COST
-    ) -> tuple[Actor, str]:
-        """Make a wallet for a patient, doctor or institution; returns its actor and the recovery phrase (shown once)."""
+        self, role: str, name: str, passphrase: bytes, display_name: str = "", *, cost: Argon2Cost = DEFAULT_COST,
+        actors: Mapping[str, type[Actor]] | None = None,
+    ) -> tuple[Actor, str]:  # fmt: skip
+        """Make a wallet for a patient, doctor or institution; returns its actor and the recovery phrase (shown once).
+
+        :param actors: terminals other than the product's own, by role.
+        """
         directory = self.home.person(role, name)
         content = new_content(role, name, display_name, self.genesis)
         wallet, phrase = Wallet.create(directory, content, passphrase, random=self.random, cost=cost)
-        return self._actor(wallet, no_progress), phrase
+        return self._actor(wallet, no_progress, actors or ACTORS), phrase
 
     def person(self, who: str, passphrase: bytes, progress: Progress = no_progress) -> Actor:
         """Open the wallet of a person of this home.
@@ -248,10 +252,15 @@ class EmbeddedNetwork:
         """
         _, directory = self.home.find_person(who)
         wallet = Wallet.open(directory, passphrase, network=self.genesis.network(), random=self.random)
-        return self._actor(wallet, progress)
+        return self._actor(wallet, progress, ACTORS)
 
-    def _actor(self, wallet: Wallet, progress: Progress) -> Actor:
-        actor = ACTORS[wallet.content.role](wallet, self.surroundings(), progress)
+    def dismiss(self, actor: Actor) -> None:
+        """Close one person's wallet."""
+        self._actors.remove(actor)
+        actor.close()
+
+    def _actor(self, wallet: Wallet, progress: Progress, actors: Mapping[str, type[Actor]]) -> Actor:
+        actor = actors[wallet.content.role](wallet, self.surroundings(), progress)
         self._actors.append(actor)
         return actor
 

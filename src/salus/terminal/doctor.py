@@ -174,11 +174,11 @@ class DoctorTerminal:
         waiting = []
         for entry in self.slots():
             if entry.state in (TAKEN, REPLYING) and entry.request_tx is not None:
-                found = self._ledger.transaction(entry.request_tx)
-                request = ConsultationRequest.decode(found.raw)
+                request = ConsultationRequest.decode(self._ledger.transaction(entry.request_tx).raw)
+                placed = self._ledger.request(entry.request_tx)
                 id_ = entry.request_tx.hex()[:16]
                 waiting.append(
-                    Waiting(id_, entry.sn, entry.day, entry.request_tx, found.height, found.time_ms, request.size_bytes)
+                    Waiting(id_, entry.sn, entry.day, entry.request_tx, placed.height, placed.time_ms, request.size_bytes)
                 )
         return sorted(waiting, key=lambda w: w.sn)
 
