@@ -318,7 +318,7 @@ impl Map {
             let inner = self.inners.get(node.index());
             let (next, sibling) =
                 if bit(key, proof.depth) { (inner.right, inner.left) } else { (inner.left, inner.right) };
-            if proof.depth % 8 == 0 {
+            if proof.depth.is_multiple_of(8) {
                 proof.bitmap.push(0);
             }
             if sibling != NOTHING {
