@@ -11,12 +11,13 @@ pub struct Arena<T> {
     len: usize,
 }
 
-impl<T> Arena<T> {
-    /// An empty arena.
-    pub const fn new() -> Self {
+impl<T> Default for Arena<T> {
+    fn default() -> Self {
         Self { chunks: Vec::new(), free: Vec::new(), len: 0 }
     }
+}
 
+impl<T> Arena<T> {
     /// Put a value in a free place and give its index.
     pub fn insert(&mut self, value: T) -> usize {
         if let Some(index) = self.free.pop() {

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 pub mod admission;
-pub mod arena;
+mod arena;
 pub mod args;
 pub mod batch;
 pub mod bench;

@@ -93,7 +93,7 @@ fn node_hash(left: &Hash, right: &Hash) -> Hash {
 impl Map {
     /// An empty map that keeps its last `kept` versions.
     pub fn new(kept: usize) -> Self {
-        Self { leaves: Arena::new(), inners: Arena::new(), versions: VecDeque::new(), kept }
+        Self { leaves: Arena::default(), inners: Arena::default(), versions: VecDeque::new(), kept }
     }
 
     fn hash(&self, node: Ref) -> Hash {
