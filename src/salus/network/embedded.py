@@ -11,14 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-import structlog
-
 from salus.centre.centre import Centre
-from salus.cloud.follower import Follower
 from salus.cloud.gateway import Gateway
 from salus.cloud.key import KEY_FILE as CLOUD_KEY_FILE
 from salus.cloud.key import load_cloud_key
-from salus.errors import ConsensusError, Refused, SalusError, TransportError
+from salus.cloud.party import CloudParty
+from salus.errors import ConsensusError, Refused, TransportError
 from salus.files import HomeLock, make_private_directory
 from salus.ledger.client import LedgerClient
 from salus.ledger.constants import Constants
@@ -40,7 +38,6 @@ ROUNDS_MAX: Final = 100_000
 """Rounds of message passing before the network is called stuck: a block takes about ten."""
 START_MS: Final = 60_000
 """How long a new network may take to share its first value."""
-_log = structlog.get_logger(__name__)
 
 
 def system_ms() -> int:
@@ -74,9 +71,9 @@ class EmbeddedNetwork:
         self._by_name = {node.name: node for node in self.nodes}
         cloud = self.genesis.core.clouds[0].member.name
         key = load_cloud_key(home.cloud / CLOUD_KEY_FILE, self.genesis.domain().Pub)
-        self.gateway = Gateway.open(home.cloud, self.genesis.network(), key, now_ms=now_ms, random=random)
-        self._services[cloud] = self.gateway
-        self._follower = Follower(self.gateway, self.client(self.local))
+        gateway = Gateway.open(home.cloud, self.genesis.network(), key, now_ms=now_ms, random=random)
+        self.cloud = CloudParty(gateway, self.client(self.local))
+        self._services[cloud] = self.cloud
         self.cloud_name = cloud
         self.centre = Centre(home.centre, self.genesis.core.centre.name, self.client(), now_ms, random)
         self._services[self.centre.name] = self.centre
@@ -159,14 +156,15 @@ class EmbeddedNetwork:
         return True
 
     def close(self) -> None:
-        """Close every party's files and release the home."""
+        """Close every party's files and release the home; the cloud first files what is committed."""
         for actor in self._actors:
             actor.close()
         self._actors.clear()
+        self.cloud.follow()
+        self.cloud.close()
+        self.centre.close()
         for node in self.nodes:
             node.close()
-        self.centre.close()
-        self.gateway.close()
         self._lock.release()
 
     def __enter__(self) -> EmbeddedNetwork:
@@ -178,13 +176,12 @@ class EmbeddedNetwork:
     # --- working ---
 
     def settle(self) -> None:
-        """Carry messages and work until nobody has anything to do; then the cloud follows."""
+        """Carry messages and work until nobody has anything to do."""
         if self._settling:
             return
         self._settling = True
         try:
             self._pump()
-            self._follow()
         finally:
             self._settling = False
 
@@ -207,14 +204,6 @@ class EmbeddedNetwork:
             for peer in self.nodes:
                 if peer is not node and to in (None, peer.name):
                     peer.runner.deliver(data)
-
-    def _follow(self) -> None:
-        height, _ = self.gateway.followed()
-        if height < max(node.runner.height for node in self.nodes):
-            try:
-                self._follower.catch_up()
-            except SalusError as error:
-                _log.warning("cloud-behind", error=str(error))
 
     # --- parties ---
 
