@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
-from world import T0_MS, make_world, seeded
 
 from salus.consultation.published.forgery import cancelling_key, forge_reply, forge_request
-from salus.consultation.published.functions import decrypt, h2_extended
-from salus.consultation.published.messages import HealthData, ReplyPlaintext, Request, RequestPlaintext
+from salus.consultation.published.functions import decrypt, encrypt, h2, h2_extended
+from salus.consultation.published.messages import (
+    HealthData,
+    RegistrationAnswer,
+    RegistrationRequest,
+    ReplyPlaintext,
+    Request,
+    RequestPlaintext,
+    StorageResponse,
+    Transaction1,
+)
+from salus.consultation.published.parties import Cloud, Doctor, TrustedCentre, storage_key
 from salus.consultation.published.registration import verification_point
-from salus.consultation.published.request import mac_i1, request_from_keys
+from salus.consultation.published.request import mac_i1, mac_i2, patient_request, request_from_keys
+from salus.consultation.published.storage import open_storage_response
 from salus.errors import Refused
 from salus.groups.ristretto255 import Scalar, base_mul, decode_point, random_scalar
-from salus.labels import PRINTED_PID1, PRINTED_PID2
+from salus.labels import PRINTED_CHECK_PA, PRINTED_PID1, PRINTED_PID2
 from salus.symmetric import xor
+from support.published_world import T0_MS, make_world, seeded
 
 
 @pytest.fixture
@@ -166,11 +179,6 @@ def test_key_compromise_impersonation(world):
 
 
 def _request_under(world, pk_PA, A, key1, doctor):
-    from salus.consultation.published.functions import encrypt, h2
-    from salus.consultation.published.messages import Transaction1
-    from salus.consultation.published.request import mac_i2
-    from salus.labels import PRINTED_CHECK_PA
-
     m_PA = HealthData(bytes(92), b"from the thief", T0_MS)
     k1, a = key1.encode(), A.encode()
     plaintext = RequestPlaintext(m_PA, h2(PRINTED_CHECK_PA, m_PA.to_value(), k1), doctor.identity, 4)
@@ -185,8 +193,6 @@ def test_the_patient_accepts_a_reply_about_somebody_else(world):
     alice, bob, doctor = world.patients[0], world.patients[1], world.doctors[0]
     from_alice = doctor.open(alice.request(world.directory, doctor.identity, 1, b"alice's data"))
     from_bob = doctor.open(bob.request(world.directory, doctor.identity, 2, b"bob's data"))
-    from dataclasses import replace
-
     mixed = replace(from_alice, pid=from_bob.pid, m_PA=from_bob.m_PA)
     checked = alice.check(world.directory, doctor.treat(world.directory, mixed, b"bob's diagnosis"))
     assert checked.m_DO == b"bob's diagnosis"
@@ -198,8 +204,6 @@ def test_the_trace_names_the_wrong_person(world):
     """Nothing binds pid_PA to pk_PA: a sender frames another patient by putting that patient's anonym into its own request."""
     framed, liar, doctor = world.patients[0], world.patients[1], world.doctors[0]
     m_PA = HealthData(framed.pid, b"false data", T0_MS)
-    from salus.consultation.published.request import patient_request
-
     sent = patient_request(
         world.parameters, m_PA, liar.keys, world.pk_BC, doctor.identity, world.pk_DO(doctor), 1, seeded("liar")
     )
@@ -209,10 +213,6 @@ def test_the_trace_names_the_wrong_person(world):
 
 def test_the_storage_response_authenticates_nobody_as_printed(world):
     """pk_C arrives inside the response, so any key pair answers; comparing it with the cloud's own key is the repair."""
-    from salus.consultation.published.messages import StorageResponse
-    from salus.consultation.published.parties import Cloud, storage_key
-    from salus.consultation.published.storage import open_storage_response
-
     patient, doctor = world.patients[0], world.doctors[0]
     data = patient.request(world.directory, doctor.identity, 1, b"pulse")
     a = patient._sent_to(doctor.identity, 1).a
@@ -226,9 +226,6 @@ def test_the_storage_response_authenticates_nobody_as_printed(world):
 
 def test_a_stranger_registers_a_key_whose_secret_it_does_not_know():
     """No proof of possession is printed: the same P_U registers under a second name; with the proof asked for it is refused."""
-    from salus.consultation.published.messages import RegistrationAnswer, RegistrationRequest
-    from salus.consultation.published.parties import Doctor, TrustedCentre
-
     centre = TrustedCentre(seeded("centre"), require_possession=False)
     honest = Doctor("clinic/honest", centre.parameters, seeded("honest"))
     P = RegistrationRequest.decode(honest.registration()).P
@@ -237,3 +234,12 @@ def test_a_stranger_registers_a_key_whose_secret_it_does_not_know():
     strict = TrustedCentre(seeded("centre"))
     with pytest.raises(Refused, match="bad-possession"):
         strict.register(stranger.encode())
+
+
+def test_no_table_of_patients_is_kept(world):
+    """What the paper claims and keeps: nodes verify without any list of patients; so nobody checks that pk_PA is one."""
+    assert {entry.role for entry in world.directory.entries} == {"doctor", "node"}
+    request, _ = world.run(world.patients[0], world.doctors[0], 1, b"pulse 71", b"healthy")
+    fresh = world.nodes[0].__class__("hospital-0/node", world.parameters, seeded("reinstalled"))
+    fresh._keys = world.nodes[0].keys
+    fresh.verify(world.directory, request.encode())

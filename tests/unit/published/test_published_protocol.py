@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import msgspec
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "attacks" / "published"))
-from world import T0_MS, make_world, seeded
 
 from salus.consultation.published import WARNING
 from salus.consultation.published import functions as fn
@@ -27,6 +21,7 @@ from salus.consultation.published.setup import MasterSecret, PublicParameters, g
 from salus.consultation.published.shared_value import recover_shared_value, set_shared_value
 from salus.errors import Refused
 from salus.groups.ristretto255 import Scalar, base_mul, decode_point, random_scalar
+from support.published_world import T0_MS, make_world, seeded
 
 
 @pytest.fixture(scope="module")
