@@ -305,6 +305,10 @@ class LedgerClient:
             if not got:
                 return
 
+    def encoded_blocks(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every block with its certificate, for :func:`salus.ledger.export.write_export`."""
+        return ((v.block.encode(), v.certificate.encode()) for v in self.follow(0))
+
     def _verified_block(self, block_bytes: bytes, certificate_bytes: bytes, height: int) -> VerifiedBlock:
         block, certificate = Block.decode(block_bytes), Certificate.decode(certificate_bytes)
         if block.header.height != height:

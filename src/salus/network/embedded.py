@@ -20,6 +20,7 @@ from salus.errors import ConsensusError, Refused, TransportError
 from salus.files import HomeLock, make_private_directory
 from salus.ledger.client import LedgerClient
 from salus.ledger.constants import Constants
+from salus.ledger.export import write_export
 from salus.ledger.genesis import Genesis
 from salus.ledger.node_api import NodeStatus
 from salus.network.actors import ACTORS, Actor, Surroundings
@@ -252,6 +253,11 @@ class EmbeddedNetwork:
         actor = actors[wallet.content.role](wallet, self.surroundings(), progress)
         self._actors.append(actor)
         return actor
+
+    def export(self, path: Path) -> int:
+        """Write an export of the ledger that proves itself; returns the number of blocks."""
+        self.settle()
+        return write_export(self.client(self.local).encoded_blocks(), path)
 
     def status(self) -> list[NodeStatus]:
         """How every node is."""

@@ -94,9 +94,10 @@ class _Request:
         now, constants = context.time_ms, context.constants
         refuse_unless(request.valid_until_ms >= now, "expired")
         refuse_unless(request.valid_until_ms <= now + constants.valid_until_max_ms, "too-far-ahead")
-        request_context(view, request, now)
+        # what was seen before is named first: a replay is one, whatever became of its slot
         refuse_unless(unexpired(view, NULLIFIER, request.nf, now) is None, "used-credential")
         _check_one_time_key(view, request.A, now)
+        request_context(view, request, now)
         keep_until = request.valid_until_ms + constants.retention_ms
         return [_upload_claim(view, context, request.U, request.digest, request.size_bytes, keep_until)]
 

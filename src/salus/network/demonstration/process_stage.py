@@ -15,6 +15,7 @@ from typing import Any, Final
 from salus.errors import ConsensusError, Refused, SalusError, TransportError
 from salus.ledger import node_api as api
 from salus.ledger.client import LedgerClient
+from salus.ledger.export import write_export
 from salus.network.actors import Result
 from salus.network.demonstration.stage import DEMO_COST
 from salus.network.embedded import system_ms
@@ -123,7 +124,7 @@ class ProcessStage:
     def export(self, path: Path) -> None:
         names = [m.name for m in self._genesis.validators().members]
         client = LedgerClient(self._transport, names, self._genesis, system_ms, lambda ms: time.sleep(ms / 1000))
-        write_export(client, path)
+        write_export(client.encoded_blocks(), path)
 
     def close(self) -> None:
         for process in reversed(self._processes.values()):

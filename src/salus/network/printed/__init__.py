@@ -6,6 +6,7 @@ accept no transaction of this suite: nothing outside this package and the demons
 
 from salus.network.printed.application import PrintedApplication
 from salus.network.printed.audit import AuditReport, verify_export
+from salus.network.printed.demo import run_printed_demo
 from salus.network.printed.network import Committed, PrintedNetwork
 
-__all__ = ["AuditReport", "Committed", "PrintedApplication", "PrintedNetwork", "verify_export"]
+__all__ = ["AuditReport", "Committed", "PrintedApplication", "PrintedNetwork", "run_printed_demo", "verify_export"]
