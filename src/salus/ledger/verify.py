@@ -63,6 +63,7 @@ class _Verifier:
         self._application = application
         self._chain = HeaderChain(self.network, genesis.hash(), genesis.validators())
         self._voters = genesis.validators()
+        self._next = genesis.validators()
         self._counts: dict[str, int] = {}
 
     def block(self, record: bytes, certificate_bytes: bytes) -> None:
@@ -92,7 +93,7 @@ class _Verifier:
         if before is not None and carried is not None and carried != before.certificate:
             verify_decided(before.header, carried, self.network, self._voters)
         self._voters = validators
-        self._chain.follow(CertifiedHeader(header, certificate))
+        self._chain.follow(CertifiedHeader(header, certificate), self._next)
         # step 3
         replay = self._application.info().application_hash
         same = header.application_hash == replay
@@ -102,10 +103,12 @@ class _Verifier:
         """Step 4."""
         application = self._application
         try:
-            application.finalise_block(block_input(block, self._voters))
+            done = application.finalise_block(block_input(block, self._voters))
         except ConsensusError as error:
             raise Refused("bad-evidence", str(error)) from None
         application.commit(record, certificate)
+        # Changes by block H are active at H + 2: the header of H + 1 names them first.
+        self._next = self._next.changed(done.validator_updates)
         for raw in block.transactions:
             kind = application.transaction(raw).message.KIND
             self._counts[kind] = self._counts.get(kind, 0) + 1
