@@ -1,4 +1,4 @@
-"""``python -m salus.network.printed.fresh GENESIS EXPORT``: verify a printed ledger from two files alone, print what was found."""
+"""``python -m salus.network.printed.fresh GENESIS EXPORT``: verify a printed ledger from two files alone, print the result."""
 
 from __future__ import annotations
 
