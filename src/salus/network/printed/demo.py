@@ -51,8 +51,8 @@ def run_printed_demo(
     for record in records:
         if record.size_bytes > MAX_DATA_BYTES:
             raise SalusError(
-                f"{record.path} has {record.size_bytes:,} bytes; mbpa-2019 sends a record whole and at most {MAX_DATA_BYTES:,} bytes: "
-                "leave it out, or use --suite mbpa-r1, which streams"
+                f"{record.path} has {record.size_bytes:,} bytes, and mbpa-2019 sends a record whole, {MAX_DATA_BYTES:,} bytes at "
+                "most: leave it out, or use --suite mbpa-r1, which streams"
             )
     network = PrintedNetwork.create(home, random=random, now_ms=now_ms)
     try:
