@@ -18,6 +18,8 @@ from salus.merkle import EMPTY_ROOT, leaf_hash, node_hash, split_point
 MAX_LOG_BITS: Final = 48
 """Entries are counted below 2^48: at 10,000 a second for 800 years."""
 
+HASH_BYTES: Final = 32
+
 SubtreeSource = Callable[[int, int], bytes]
 """``(level, index)`` -> root of the perfect subtree over leaves ``index * 2^level .. (index + 1) * 2^level - 1``."""
 
@@ -141,6 +143,7 @@ def verify_inclusion(proof: InclusionProof, entry_hash: bytes, root: bytes) -> N
 
     :raises Refused: ``bad-proof``; also for a proof longer or shorter than its place needs.
     """
+    refuse_unless(len(entry_hash) == len(root) == HASH_BYTES, "bad-proof", "hashes have 32 bytes")
     refuse_unless(proof.index < proof.count, "bad-proof", "the proof names an entry past the log's end")
     place, last = proof.index, proof.count - 1
     value = entry_hash
