@@ -41,7 +41,13 @@ class Liar:
     """
 
     def __init__(
-        self, network: bytes, signer: Signer, behaviours: tuple[str, ...], peers: list[int], random: Random, bad_transaction: bytes
+        self,
+        network: bytes,
+        signer: Signer,
+        behaviours: tuple[str, ...],
+        peers: list[int],
+        random: Random,
+        bad_transaction: bytes,
     ) -> None:
         self._network = network
         self._signer = signer
@@ -79,7 +85,7 @@ class Liar:
         if isinstance(message, PrePrepare | NewView):
             return [self._proposal(target, message, data)]
         if isinstance(message, Prepare | Commit) and "equivocate" in self._behaviours:
-            return [data, *self._double(message)] if self._random.random() < 0.7 else self._double(message)[::-1] + [data]
+            return [data, *self._double(message)] if self._random.random() < 0.7 else [*self._double(message)[::-1], data]
         if isinstance(message, ViewChange) and "amnesia" in self._behaviours:
             forgetful = msgspec.structs.replace(message, proof=None, block=None)
             return [signed(forgetful, self._network, self._signer).encode()]
@@ -107,9 +113,7 @@ class Liar:
     def _double(self, message: Prepare | Commit) -> list[bytes]:
         self._note(message.height, message.view, message.block_id)
         others = [i for i in self._ids[message.height, message.view] if i != message.block_id]
-        return [
-            signed(msgspec.structs.replace(message, block_id=i), self._network, self._signer).encode() for i in others[:4]
-        ]
+        return [signed(msgspec.structs.replace(message, block_id=i), self._network, self._signer).encode() for i in others[:4]]
 
     def _spoil(self, data: bytes) -> bytes:
         spoiled = bytearray(data)

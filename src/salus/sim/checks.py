@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Broken(Exception):  # noqa: N818 - it is the finding, not an error of the program
+class Broken(Exception):
     """An invariant does not hold."""
 
 
@@ -35,7 +35,9 @@ class Checker(msgspec.Struct):
         self.acknowledged[node] = height
         before = self.decided.setdefault(height, (block_id, application_hash))
         if before[0] != block_id:
-            raise Broken(f"agreement: node-{node} commits {block_id.hex()[:12]} at height {height}, another {before[0].hex()[:12]}")
+            raise Broken(
+                f"agreement: node-{node} commits {block_id.hex()[:12]} at height {height}, another {before[0].hex()[:12]}"
+            )
         if before[1] != application_hash:
             raise Broken(f"agreement: node-{node} reaches another application hash at height {height}")
         for tx_hash in tx_hashes:

@@ -11,7 +11,7 @@ SECTOR_BYTES: Final = 512
 """What a disk writes at once: a torn write keeps some sectors of it and not others."""
 
 
-class PowerLoss(Exception):  # noqa: N818 - it is an event of the simulation
+class PowerLoss(Exception):
     """The simulated machine stops in the middle of whatever it was doing."""
 
 

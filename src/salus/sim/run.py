@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
@@ -98,10 +98,13 @@ def replay_command(seed: int, application: str) -> str:
     return f"salus sim --seeds 1 --from {seed}" + ("" if application == "toy" else f" --application {application}")
 
 
-def run_seeds(first: int, count: int, jobs: int = 1, application: str = "toy") -> Report:
+def run_seeds(
+    first: int, count: int, jobs: int = 1, application: str = "toy", progress: Callable[[int, int], None] | None = None
+) -> Report:
     """Run ``count`` seeds from ``first`` on; stops starting new ones after a failure.
 
     :param jobs: processes.
+    :param progress: called with (seeds done, seeds in all).
     """
     if not 0 < count <= MAX_SEEDS or first < 0 or jobs < 1:
         raise ValueError("a run needs at least one seed, a first seed from 0 on, and one job")
@@ -109,6 +112,8 @@ def run_seeds(first: int, count: int, jobs: int = 1, application: str = "toy") -
     began = time.monotonic()
     for outcome in _outcomes(first, count, jobs, application):
         report.seeds_run += 1
+        if progress is not None:
+            progress(report.seeds_run, count)
         for name, value in msgspec.structs.asdict(outcome.counts).items():
             report.exercised[name] = report.exercised.get(name, 0) + value
         if outcome.broken:

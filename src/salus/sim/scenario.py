@@ -87,6 +87,8 @@ def draw(seed: int, *, transactions: int = 14) -> Scenario:
         faults.append(_node_fault(random, nodes))
     if random.random() < 0.3:
         faults += _everyone(random, nodes)
+    if random.random() < 0.3:
+        faults += _storm(random, nodes)
     return Scenario(
         seed=seed,
         seats=seats,
@@ -118,6 +120,16 @@ def _node_fault(random: Random, nodes: int) -> Fault:
     kind = random.choice(("crash", "power", "power", "disk-error", "clock"))
     amount = random.choice((-20_000, -7_000, 7_000, 20_000)) if kind == "clock" else random.randrange(8)
     return Fault(kind, start, end, random.randrange(nodes), amount)
+
+
+def _storm(random: Random, nodes: int) -> list[Fault]:
+    """Replicas are cut off for moments, so that a block is prepared or decided by some and unknown to others."""
+    faults = []
+    for _ in range(random.randint(8, 20)):
+        start = random.randrange(FAULTS_MS)
+        side = tuple(sorted(random.sample(range(nodes), random.randint(1, 2))))
+        faults.append(Fault("partition", start, start + random.randint(20, 1200), side=side))
+    return faults
 
 
 def _everyone(random: Random, nodes: int) -> list[Fault]:

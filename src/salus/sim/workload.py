@@ -72,8 +72,10 @@ class ToyWorkload:
     def _wish(self, random: Random, number: int) -> Wish:
         count = 2 if random.random() < 0.15 else 1
         return Wish(
-            tuple(ToyTransaction(b"key %d" % number, random.randbytes(random.choice((3, 40, 900))), 1, ()).encode()
-                  for _ in range(count))
+            tuple(
+                ToyTransaction(b"key %d" % number, random.randbytes(random.choice((3, 40, 900))), 1, ()).encode()
+                for _ in range(count)
+            )
         )
 
     def _move_seat(self, random: Random, scenario: Scenario) -> Wish:

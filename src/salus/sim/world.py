@@ -118,8 +118,10 @@ class World:
                 self._close()
                 return
             if self._now > FAULTS_MS + PATIENCE_MS or events > MAX_EVENTS:
-                raise Broken(f"progress: {len(self._open)} wishes are not committed {self._now - FAULTS_MS} ms after the healing "
-                             f"({events} events); {self._where()}")
+                raise Broken(
+                    f"progress: {len(self._open)} wishes are not committed {self._now - FAULTS_MS} ms after the healing "
+                    f"({events} events); {self._where()}"
+                )
         raise Broken("progress: nothing is left to happen")
 
     def digest(self) -> str:
@@ -165,9 +167,7 @@ class World:
             peers = [i for i in range(scenario.nodes) if i != index]
             random = Random(f"liar {scenario.seed} {index}")
             bad = self._workload.forbidden[index % len(self._workload.forbidden)] if self._workload.forbidden else b"nothing"
-            liar = Liar(
-                self._workload.network, self._workload.signers[index], scenario.byzantine[index], peers, random, bad
-            )
+            liar = Liar(self._workload.network, self._workload.signers[index], scenario.byzantine[index], peers, random, bad)
         return Node(index, SimDisk(Random(f"disk {scenario.seed} {index}")), liar)
 
     def _clock(self, node: Node) -> int:
@@ -178,8 +178,16 @@ class World:
             Validator(node_name(i), self._workload.signers[i].public_key) for i in range(self.scenario.nodes) if i != index
         )
         return Config(
-            self._workload.network, node_name(index), self._workload.genesis_id, self._validators, peers,
-            timeout_ms=1_000, resend_ms=400, status_ms=1_500, max_block_transactions=4, checkpoint_interval=4,
+            self._workload.network,
+            node_name(index),
+            self._workload.genesis_id,
+            self._validators,
+            peers,
+            timeout_ms=1_000,
+            resend_ms=400,
+            status_ms=1_500,
+            max_block_transactions=4,
+            checkpoint_interval=4,
         )
 
     def _start(self, node: Node) -> None:
@@ -193,8 +201,14 @@ class World:
         if node.liar is None:
             self._checker.on_start(node.index, info.height, info.application_hash)
         node.runner = ReplicaRunner(
-            self._config(node.index), self._workload.signers[node.index], application, log, lambda: self._clock(node),
-            self._workload.verifier, self._rules, lambda news: self._hear(node, news),
+            self._config(node.index),
+            self._workload.signers[node.index],
+            application,
+            log,
+            lambda: self._clock(node),
+            self._workload.verifier,
+            self._rules,
+            lambda news: self._hear(node, news),
         )
         self._carry(node)
         self._plan_wake(node)
@@ -260,8 +274,10 @@ class World:
             guilty = int(news.evidence.name.removeprefix("node-"))
             self._note(f"evidence {node.index} against {guilty}")
             if guilty not in self.scenario.byzantine:
-                raise Broken(f"justice: {news.evidence.name} signed two {news.evidence.vote_kind}s at height "
-                             f"{news.evidence.height}, view {news.evidence.view}, though it is honest")
+                raise Broken(
+                    f"justice: {news.evidence.name} signed two {news.evidence.vote_kind}s at height "
+                    f"{news.evidence.height}, view {news.evidence.view}, though it is honest"
+                )
         elif isinstance(news, Complaint):
             self.counts.clock_refusals += news.reason == "clock"
         elif isinstance(news, Halt):
@@ -275,10 +291,7 @@ class World:
             self._send(node, *runner.outbox.popleft())
 
     def _send(self, node: Node, to: str | None, data: bytes) -> None:
-        if to is None:
-            targets = [n.index for n in self._nodes if n is not node]
-        else:
-            targets = [int(to.removeprefix("node-"))]
+        targets = [n.index for n in self._nodes if n is not node] if to is None else [int(to.removeprefix("node-"))]
         pairs = [(t, data) for t in targets] if node.liar is None else node.liar.speak(targets, data)
         for target, version in pairs:
             self._transmit(node.index, target, version)

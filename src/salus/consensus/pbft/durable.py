@@ -70,11 +70,7 @@ class DirectoryDisk:
         """See :class:`Disk`."""
         path = self._directory / name
         try:
-            descriptor = self._open.get(name)
-            if descriptor is None:
-                descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
-                self._open[name] = descriptor
-                fsync_directory(self._directory)
+            descriptor = self._descriptor(name)
             view = memoryview(data)
             while view:
                 view = view[os.write(descriptor, view) :]
@@ -83,11 +79,8 @@ class DirectoryDisk:
 
     def sync(self, name: str) -> None:
         """See :class:`Disk`."""
-        descriptor = self._open.get(name)
-        if descriptor is None:
-            return
         try:
-            os.fdatasync(descriptor)
+            os.fdatasync(self._descriptor(name))
         except OSError as error:
             raise StorageError(f"cannot make {self._directory / name} durable: {error.strerror}; check the disk") from None
 
@@ -95,6 +88,14 @@ class DirectoryDisk:
         """See :class:`Disk`."""
         self._close(name)
         write_atomic(self._directory / name, data)
+
+    def _descriptor(self, name: str) -> int:
+        descriptor = self._open.get(name)
+        if descriptor is None:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            descriptor = self._open[name] = os.open(self._directory / name, flags, PRIVATE_FILE)
+            fsync_directory(self._directory)
+        return descriptor
 
     def _close(self, name: str) -> None:
         descriptor = self._open.pop(name, None)
@@ -125,6 +126,9 @@ class VoteLog:
         if data is None or (len(data) < len(MAGIC) and MAGIC.startswith(data)):
             disk.replace(name, MAGIC)
             data = MAGIC
+        else:
+            # A killed process may leave records that were written but never fsynced; they count only once they are.
+            disk.sync(name)
         self.records, good = _parse(data)
         if good < len(data):
             self.cut_bytes = len(data) - good
