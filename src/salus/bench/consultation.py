@@ -17,7 +17,7 @@ from salus.bench.model import Context, PartFunction, Progress, Result, no_progre
 from salus.bench.phases import admission, published_phases, repaired_phases
 from salus.bench.plots import draw
 from salus.bench.sizes import message_sizes
-from salus.bench.tables import table_2, table_5, tables_3_and_4
+from salus.bench.tables import figure_4a, table_2, table_5, tables_3_and_4
 from salus.symmetric import Random
 
 NAME: Final = "consultation"
@@ -30,6 +30,7 @@ PARTS: Final[list[tuple[str, PartFunction]]] = [
     ("phases of mbpa-2019", published_phases),
     ("phases of mbpa-r1", repaired_phases),
     ("admission in batches", admission),
+    ("figure 4(a)", figure_4a),
     ("message sizes", message_sizes),
     ("claims of Table 6", table_6),
 ]

@@ -19,8 +19,10 @@ from salus.consultation.registration import (
     Domain,
     MemberKey,
     SecretValue,
+    check_key_request,
     issue_partial_key,
     quarter_of,
+    request_key,
 )
 from salus.consultation.request import ConsultationRequest, PendingRequest, RequestContext, RequestDraft
 from salus.groups.ristretto255 import Point, Scalar, base_mul, decode_point, random_scalar
@@ -93,11 +95,15 @@ class RepairedWorld:
         """Register cloud and doctors, open ``slots`` slots for each doctor."""
         w, theta = random_scalar(random), random_scalar(random)
         domain = Domain(random(32), base_mul(w).encode())
-        cloud = _member(CLOUD, "cloud/gateway", w, domain, random)
-        dos = [_member(DOCTOR, f"clinic/doctor-{k}", w, domain, random) for k in range(doctors)]
+        cloud = register(CLOUD, "cloud/gateway", w, domain, random)
+        dos = [register(DOCTOR, f"clinic/doctor-{k}", w, domain, random) for k in range(doctors)]
         opened = {(doctor.name, sn): SlotKey(sn, random_scalar(random)) for doctor in dos for sn in range(slots)}
         pids, enrolment = PidKeys(w, domain.network), EnrolmentKey.generate(random)
         return cls(random, w, theta, domain, base_mul(theta).encode(), cloud, dos, opened, pids, enrolment)
+
+    def member(self, role: str, name: str) -> MemberKey:
+        """A further named member, registered with the centre."""
+        return register(role, name, self.w, self.domain, self.random)
 
     def credential(self, identity: str, index: int) -> Credential:
         """A patient's credential, issued as in the protocol."""
@@ -124,7 +130,9 @@ class RepairedWorld:
         return draft.finish(digest, size_bytes, self.receipt(digest, size_bytes), digest, self.random)
 
 
-def _member(role: str, name: str, w: Scalar, domain: Domain, random: Random) -> MemberKey:
+def register(role: str, name: str, w: Scalar, domain: Domain, random: Random) -> MemberKey:
+    """A named member's registration, both sides, proof of possession included."""
     secret = SecretValue.draw(random)
-    partial = issue_partial_key(w, role, name, NO_QUARTER, secret.P, random)
-    return MemberKey.finish(role, name, secret, partial, domain.Pub)
+    request = request_key(domain.network, role, name, secret, random)
+    check_key_request(domain.network, request)
+    return MemberKey.finish(role, name, secret, issue_partial_key(w, role, name, NO_QUARTER, request.P, random), domain.Pub)
