@@ -16,6 +16,7 @@ from salus.bench.floors import floor_primitives
 from salus.bench.model import Context, PartFunction, Progress, Result, no_progress, run_parts
 from salus.bench.phases import admission, published_phases, repaired_phases
 from salus.bench.plots import draw
+from salus.bench.primitives import native_primitives
 from salus.bench.sizes import message_sizes
 from salus.bench.tables import figure_4a, table_2, table_5, tables_3_and_4
 from salus.symmetric import Random
@@ -23,6 +24,7 @@ from salus.symmetric import Random
 NAME: Final = "consultation"
 
 PARTS: Final[list[tuple[str, PartFunction]]] = [
+    ("primitives beside the bare libraries", native_primitives),
     ("primitives of Table 2", table_2),
     ("formulas of Tables 3 and 4", tables_3_and_4),
     ("element counts of Table 5", table_5),
