@@ -262,7 +262,7 @@ class LedgerClient:
         :raises TransportError: the outcome is open after :data:`PATIENCE_MS`; submitting the same bytes again is safe.
         """
         tx_hash = transaction_hash(transaction)
-        self.offer(transaction)
+        self._offer_unless_committed(transaction, tx_hash)
         return self._wait(lambda: self._committed(tx_hash, transaction), f"the commit of {tx_hash.hex()[:16]}")
 
     def find(self, tx_hash: bytes) -> CommittedTransaction | None:
@@ -349,8 +349,16 @@ class LedgerClient:
         if outcome.state == REFUSED:
             raise Refused(outcome.reason or "internal", outcome.detail)
         if outcome.state == UNKNOWN:
-            self.offer(transaction)
+            self._offer_unless_committed(transaction, tx_hash)
         return None
+
+    def _offer_unless_committed(self, transaction: bytes, tx_hash: bytes) -> None:
+        """A refusal counts only if it is not a copy of this very transaction that is in the way."""
+        try:
+            self.offer(transaction)
+        except Refused:
+            if self.find(tx_hash) is None:
+                raise
 
     def _wait(self, look: Callable[[], T | None], what: str) -> T:
         deadline = self._now_ms() + self._patience_ms

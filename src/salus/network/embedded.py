@@ -217,22 +217,23 @@ class EmbeddedNetwork:
         self.settle()
         time.sleep(min(wait_ms, 5) / 1000)
 
-    def surroundings(self) -> Surroundings:
+    def surroundings(self, transport: Transport | None = None) -> Surroundings:
         """What an actor of this home reaches the world through."""
-        return Surroundings(self.client(), self.transport, self.centre.name, self.cloud_name, self.now_ms, self.random)
+        carrier = transport or self.transport
+        return Surroundings(self.client(carrier), carrier, self.centre.name, self.cloud_name, self.now_ms, self.random)
 
     def create_person(
         self, role: str, name: str, passphrase: bytes, display_name: str = "", *, cost: Argon2Cost = DEFAULT_COST,
-        actors: Mapping[str, type[Actor]] | None = None,
+        actors: Mapping[str, type[Actor]] | None = None, transport: Transport | None = None,
     ) -> tuple[Actor, str]:  # fmt: skip
         """Make a wallet for a patient, doctor or institution; returns its actor and the recovery phrase (shown once).
 
-        :param actors: terminals other than the product's own, by role.
+        :param actors: terminals other than the product's own, by role. :param transport: another way to the parties.
         """
         directory = self.home.person(role, name)
         content = new_content(role, name, display_name, self.genesis)
         wallet, phrase = Wallet.create(directory, content, passphrase, random=self.random, cost=cost)
-        return self._actor(wallet, no_progress, actors or ACTORS), phrase
+        return self._actor(wallet, no_progress, actors or ACTORS, transport), phrase
 
     def person(self, who: str, passphrase: bytes, progress: Progress = no_progress) -> Actor:
         """Open the wallet of a person of this home.
@@ -249,8 +250,10 @@ class EmbeddedNetwork:
         self._actors.remove(actor)
         actor.close()
 
-    def _actor(self, wallet: Wallet, progress: Progress, actors: Mapping[str, type[Actor]]) -> Actor:
-        actor = actors[wallet.content.role](wallet, self.surroundings(), progress)
+    def _actor(
+        self, wallet: Wallet, progress: Progress, actors: Mapping[str, type[Actor]], transport: Transport | None = None
+    ) -> Actor:
+        actor = actors[wallet.content.role](wallet, self.surroundings(transport), progress)
         self._actors.append(actor)
         return actor
 

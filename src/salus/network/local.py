@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from salus.errors import TransportError
+from salus.errors import Refused, TransportError
 from salus.network.answers import open_answer, serve_call
-from salus.transport import MAX_CALL_BYTES, Service
+from salus.transport import MAX_CALL_BYTES, Service, Transport
 
 
 class LocalTransport:
@@ -39,7 +39,7 @@ class FaultyTransport:
     :param loss, repeat, delay: probabilities of each fault per call.
     """
 
-    def __init__(self, inner: LocalTransport, chance: Callable[[], float], *, loss: float = 0.1, repeat: float = 0.1, delay: float = 0.1) -> None:
+    def __init__(self, inner: Transport, chance: Callable[[], float], *, loss: float = 0.1, repeat: float = 0.1, delay: float = 0.1) -> None:
         self._inner = inner
         self._chance = chance
         self._loss, self._repeat, self._delay = loss, repeat, delay
@@ -71,8 +71,6 @@ class FaultyTransport:
             self._again(*self._held.pop())
 
     def _again(self, party: str, method: str, body: bytes) -> None:
-        from salus.errors import Refused
-
         try:
             self._inner.call(party, method, body)
         except (Refused, TransportError):

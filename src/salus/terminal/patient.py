@@ -6,6 +6,7 @@ needs it leaves; :meth:`PatientTerminal.resume` finishes what was under way.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -26,7 +27,9 @@ from salus.consultation.registration import SecretValue, quarter_of
 from salus.consultation.reply import CheckedReply, ConsultationReply, check_reply
 from salus.consultation.request import ConsultationRequest, PendingRequest, RequestContext, RequestDraft
 from salus.errors import Refused, WalletError
+from salus.files import make_private_directory, read_bounded, write_atomic
 from salus.ledger.client import LedgerClient
+from salus.ledger.transactions import MAX_TRANSACTION_BYTES
 from salus.records.digest import BodySummary
 from salus.records.payload import PayloadHeader, ReplyHeader, safe_file_name
 from salus.symmetric import Random
@@ -44,6 +47,8 @@ FAILED: Final = "failed"
 UNREADABLE: Final = "unreadable"
 OPEN_STATES: Final = (SENT, STORED)
 
+OUTGOING: Final = "outgoing"
+"""Directory of transactions whose commit is not known yet: ciphertext, as it goes to the nodes."""
 SLOT_RACES_MAX: Final = 8
 """Lost races in one request before the patient is told; each costs a credential."""
 CREDENTIALS_A_CALL: Final = 16
@@ -89,6 +94,7 @@ class PatientTerminal:
         self._bodies = bodies
         self._now_ms = now_ms
         self._random = random
+        self._outgoing = wallet.directory / OUTGOING
         self.times = PhaseTimes()
 
     # --- enrolment and credentials ---
@@ -217,7 +223,9 @@ class PatientTerminal:
             index=credential.index, deadline_ms=valid_until, body_digest=request.digest, body_size_bytes=request.size_bytes,
             file_name=safe_file_name(payload.file_name),
         )  # fmt: skip
-        # all that the check-up needs is durable before the transaction leaves
+        # all that the check-up and a repetition need is durable before the transaction leaves
+        make_private_directory(self._outgoing)
+        write_atomic(self._outgoing / id_, request.encode())
         self._wallet.one_time.put(_one_time(id_), pending.export_secret())
         self._wallet.update(lambda c: c.with_consultation(entry))
         return entry, request
@@ -260,6 +268,7 @@ class PatientTerminal:
             bytes(64),
         )
         open_storage_receipt(self._ledger.network, sealed, pending.a, W_C, entry.tx_hash, expected)
+        (self._outgoing / entry.id).unlink(missing_ok=True)
         return self._set_state(entry, STORED)
 
     # --- checking up ---
@@ -328,17 +337,25 @@ class PatientTerminal:
     # --- going on after an interruption ---
 
     def resume(self) -> list[ConsultationEntry]:
-        """Finish what was under way: requests whose outcome was not known, receipts not yet checked."""
+        """Finish what was under way: requests whose outcome was not known, receipts not yet checked.
+
+        A request that no node has seen is sent again, as the same bytes; one that is refused now has failed.
+        """
         self._ledger.refresh()
         done = []
         for entry in self._wallet.content.consultations:
             if entry.state != SENT:
                 continue
             found = self._ledger.find(entry.tx_hash)
+            path = self._outgoing / entry.id
             if found is not None:
                 done.append(self._stored(entry, ConsultationRequest.decode(found.raw), found.height))
-            elif self._ledger.time_ms > entry.deadline_ms:
+            elif self._ledger.time_ms > entry.deadline_ms or not path.exists():
                 self._close(entry, FAILED)
+            else:
+                request = ConsultationRequest.decode(read_bounded(path, MAX_TRANSACTION_BYTES, "an outgoing request"))
+                with contextlib.suppress(Refused):  # its state says so: failed
+                    done.append(self._submit(entry, request))
         self._drop_orphans()
         return done
 
@@ -357,6 +374,7 @@ class PatientTerminal:
     def _close(self, entry: ConsultationEntry, state: str) -> None:
         """Erase a, g, x, y, s and everything derived from them, then say so (check-up, step 6)."""
         self._wallet.one_time.erase(_one_time(entry.id))
+        (self._outgoing / entry.id).unlink(missing_ok=True)
         closed = msgspec.structs.replace(entry, state=state)
         self._wallet.update(lambda c: c.with_credential_state(entry.quarter, entry.index, SPENT).with_consultation(closed))
 

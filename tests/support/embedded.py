@@ -1,0 +1,46 @@
+"""A small embedded network for tests, with cheap passphrases."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from salus.network.actors import DoctorActor, PatientActor
+from salus.network.embedded import EmbeddedNetwork
+from salus.terminal.sealed import Argon2Cost
+
+CHEAP = Argon2Cost(memory_kib=8 * 1024, iterations=1, lanes=1)
+PASSPHRASE = b"a passphrase for tests"
+DAY = datetime.now(UTC).date().isoformat()
+DOCTOR = "st-anne/dr-test"
+
+
+def found_network(home: Path, **options: Any) -> EmbeddedNetwork:
+    """A fresh network in ``home``."""
+    return EmbeddedNetwork.create(home, PASSPHRASE, cost=CHEAP, **options)
+
+
+def enrolled_doctor(network: EmbeddedNetwork, name: str = DOCTOR, *, slots: int = 8) -> DoctorActor:
+    """A doctor on the ledger, with open slots today."""
+    actor, _ = network.create_person("doctor", name, PASSPHRASE, cost=CHEAP)
+    assert isinstance(actor, DoctorActor)
+    actor.enrol(network.centre.new_code("doctor", name))
+    if slots:
+        actor.publish(DAY, slots)
+    return actor
+
+
+def new_patient(network: EmbeddedNetwork, name: str, **options: Any) -> PatientActor:
+    """A patient with a wallet, not enrolled yet."""
+    actor, _ = network.create_person("patient", name, PASSPHRASE, cost=CHEAP, **options)
+    assert isinstance(actor, PatientActor)
+    return actor
+
+
+def enrolled_patient(network: EmbeddedNetwork, name: str, *, credentials: int = 2) -> PatientActor:
+    """A patient with credentials."""
+    actor = new_patient(network, name)
+    actor.enrol(network.centre.new_code("patient", name))
+    actor.renew(credentials)
+    return actor
