@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mutations import mutated
-from twin_codec import MAX_ENCODED_BYTES, Refusal, twin_decode, twin_encode
 
 from salus.codec import MAX_DEPTH, MAX_ITEMS, decode, encode
 from salus.errors import CodecError
+from support.mutations import mutated
+from support.twin_codec import MAX_ENCODED_BYTES, Refusal, twin_decode, twin_encode
 
 LEAVES = st.one_of(
     st.none(), st.integers(0, 2**64 - 1), st.binary(max_size=70), st.text(st.characters(exclude_categories=["Cs"]), max_size=40)

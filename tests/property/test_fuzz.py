@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).with_name("fuzz_decoders.py")
+TESTS = Path(__file__).parents[1]
+COMMAND = [sys.executable, "-m", "support.fuzz_decoders"]
 
 
 def run_fuzzer(tmp_path: Path, seconds: int, seed: int) -> str:
@@ -21,21 +22,22 @@ def run_fuzzer(tmp_path: Path, seconds: int, seed: int) -> str:
     corpus.mkdir()
     done = subprocess.run(
         [
-            sys.executable,
-            SCRIPT,
+            *COMMAND,
             corpus,
             f"-max_total_time={seconds}",
             f"-seed={seed}",
             f"-artifact_prefix={tmp_path}/",
             "-timeout=20",
         ],
+        cwd=TESTS,
+        cwd=TESTS,
         capture_output=True,
         text=True,
         timeout=seconds + 120,
         check=False,
     )
     output = done.stdout + done.stderr
-    assert done.returncode == 0, f"replay with {sys.executable} {SCRIPT} FILE, the file named here:\n{output[-6000:]}"
+    assert done.returncode == 0, f"replay in {TESTS} with {' '.join(COMMAND)} FILE, the file named here:\n{output[-6000:]}"
     return output
 
 

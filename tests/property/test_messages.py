@@ -7,12 +7,12 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from instances import all_message_types, instances
-from mutations import mutated
-from smallest import smallest
 
 from salus.codec import Message, Size
 from salus.errors import Refused
+from support.instances import all_message_types, instances
+from support.mutations import mutated
+from support.smallest import smallest
 
 TYPES = all_message_types()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -59,3 +60,16 @@ def field(hint: Any) -> st.SearchStrategy[Any]:
     if isinstance(hint, type) and issubclass(hint, Message):
         return st.deferred(lambda: instances(hint))
     raise TypeError(f"no strategy for {hint!r}")
+
+
+def all_classes() -> list[type[Any]]:
+    """Every class that the package defines."""
+    import_everything()
+    found = {
+        member
+        for name, module in list(sys.modules.items())
+        if name == "salus" or name.startswith("salus.")
+        for member in vars(module).values()
+        if isinstance(member, type) and member.__module__ == name
+    }
+    return sorted(found, key=lambda cls: (cls.__module__, cls.__qualname__))

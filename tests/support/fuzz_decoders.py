@@ -1,8 +1,8 @@
-"""Coverage-guided fuzzing of every decoder, in a process of its own: `python fuzz_decoders.py CORPUS [libFuzzer options]`.
+"""Coverage-guided fuzzing of every decoder, in a process of its own: `PYTHONPATH=tests python -m support.fuzz_decoders CORPUS ..`.
 
 Each input is one byte that chooses a decoder, then the bytes to decode. A decoder may refuse with one of the project's
 own errors; whatever it accepts must be the encoding of what it gave. Anything else ends the process with the input
-written to a file, which replays as `python fuzz_decoders.py FILE`.
+written to a file, which replays as `PYTHONPATH=tests python -m support.fuzz_decoders FILE`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from typing import Any
 
 import atheris
 
-with atheris.instrument_imports(include=["salus", "twin_codec"]):
-    from decoders import OTHER_DECODERS
-    from instances import all_message_types
-    from smallest import smallest
-    from twin_codec import Refusal, twin_decode
-
+with atheris.instrument_imports(include=["salus", "support"]):
     from salus.codec import Message, decode, encode
     from salus.errors import CodecError, Refused
+    from support.decoders import OTHER_DECODERS
+    from support.instances import all_message_types
+    from support.smallest import smallest
+    from support.twin_codec import Refusal, twin_decode
 
 MAX_INPUT_BYTES = 4096
 """Encodings of the smallest instances are far shorter; longer inputs only slow the search."""

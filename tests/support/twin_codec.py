@@ -9,7 +9,7 @@ MAX_ITEMS = 1 << 20
 MAX_ENCODED_BYTES = 64 * 1024 * 1024
 
 
-class Refusal(Exception):  # noqa: N818, the protocol's word
+class Refusal(Exception):
     """The value has no encoding, or the bytes are none."""
 
 
