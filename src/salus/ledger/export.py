@@ -1,7 +1,12 @@
-"""Exports of the ledger: every block with its certificate, so that genesis and export prove everything by themselves.
+"""An export of the ledger: every block with its certificate, as one stream that proves itself.
 
-Format: the line ``salus ledger export 1\\n``, then for each block two frames, each a length (4 bytes, big-endian) and that
-many bytes: the encoded block, the encoded certificate. Written and read as a stream; blocks come in order from height 1.
+::
+
+    frame  = length (4 bytes, big-endian), content
+    export = frame(ExportHeader), { frame(block record), frame(certificate) } for heights 1, 2, .., frame(ExportEnd)
+
+Blocks and certificates are the canonical encodings of :mod:`salus.consensus.block`. With the genesis alone, anyone checks
+it all (:mod:`salus.ledger.verify`); the last frame tells a truncated file from a whole one.
 """
 
 from __future__ import annotations
@@ -10,117 +15,120 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-import msgspec
-
-from salus.consensus.block import MAX_BLOCK_BYTES, Block, Certificate, CertifiedHeader, block_input, check_body
-from salus.errors import ConsensusError, DamagedFile, Refused, StorageError
+from salus.codec import Bytes32, Message
+from salus.consensus.block import MAX_BLOCK_BYTES
+from salus.errors import CodecError, DamagedFile, Refused
 from salus.files import replacing
-from salus.ledger.application import replayed
-from salus.ledger.genesis import Genesis
-from salus.ledger.proofs import HeaderChain
 
-MAGIC: Final = b"salus ledger export 1\n"
 FRAME_BYTES_MAX: Final = MAX_BLOCK_BYTES + 1024 * 1024
-EncodedBlock = tuple[bytes, bytes]
-"""An encoded block and its encoded certificate."""
-Progress = Callable[[int], None]
-"""Told the height that is done."""
+"""One block with its frame."""
+
+Record = tuple[bytes, bytes]
+"""(block record, certificate), as :meth:`salus.consensus.interface.Application.block_record` gives them."""
 
 
-class Verified(msgspec.Struct, frozen=True):
-    """What an export proves.
+class ExportHeader(Message, frozen=True):
+    """Which ledger this is, so that another network's export is told at once."""
 
-    :ivar height, time_ms: of its last block. :ivar application_hash: after that block, by replay.
-    :ivar certified: a certified header of the export carries this very hash (an empty proof block ends the export).
-    :ivar transactions: how many there are in all.
+    KIND = "export.header"
+    network: Bytes32
+    genesis_hash: Bytes32
+
+
+class ExportEnd(Message, frozen=True):
+    """Nothing follows.
+
+    :ivar height: of the last block.
     """
 
-    network: bytes
+    KIND = "export.end"
     height: int
-    time_ms: int
-    application_hash: bytes
-    certified: bool
-    transactions: int
 
 
-def write_export(blocks: Iterable[EncodedBlock], path: Path) -> int:
-    """Write an export; the file appears when it is complete. Returns the number of blocks.
+def write_export_stream(network: bytes, genesis_hash: bytes, records: Iterable[Record], file: BinaryIO) -> int:
+    """Write blocks 1, 2, .. in order; returns how many.
+
+    :raises OSError: from ``file``.
+    """
+    height = 0
+    file.write(_frame(ExportHeader(network, genesis_hash).encode()))
+    for record, certificate in records:
+        height += 1
+        file.write(_frame(record))
+        file.write(_frame(certificate))
+    file.write(_frame(ExportEnd(height).encode()))
+    return height
+
+
+def write_export(network: bytes, genesis_hash: bytes, records: Iterable[Record], path: Path) -> int:
+    """Write an export to a file, which appears when it is complete; returns the number of blocks.
 
     :raises StorageError: it cannot be written; nothing is left.
     """
-    count = 0
-    with replacing(path) as sink:
-        sink.write(MAGIC)
-        for block, certificate in blocks:
-            for data in (block, certificate):
-                sink.write(len(data).to_bytes(4, "big") + data)
-            count += 1
-    return count
+    with replacing(path) as file:
+        return write_export_stream(network, genesis_hash, records, file)
 
 
-def read_export(path: Path) -> Iterator[EncodedBlock]:
-    """Blocks of an export, not yet verified.
+def read_export_stream(file: BinaryIO, network: bytes, genesis_hash: bytes) -> Iterator[Record]:
+    """Read an export block by block, in constant memory; nothing of it is verified yet.
 
-    :raises StorageError: it cannot be read. :raises DamagedFile: it is no export, or cut short.
+    :raises Refused: ``bad-evidence`` if it is another network's.
+    :raises DamagedFile: truncated, or not an export.
     """
-    try:
-        with path.open("rb") as source:
-            if source.read(len(MAGIC)) != MAGIC:
-                raise DamagedFile(f"{path} is not a ledger export; make one with: salus audit export")
-            while (block := _frame(source, path)) is not None:
-                certificate = _frame(source, path)
-                if certificate is None:
-                    raise DamagedFile(f"{path} ends inside a block; export it again")
-                yield block, certificate
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read ({error.strerror}); check the path and its permissions") from None
-
-
-def verify_export(genesis: Genesis, blocks: Iterable[EncodedBlock], progress: Progress = lambda _height: None) -> Verified:
-    """Verify a whole ledger by signatures, proofs and replay, from its genesis and an export alone.
-
-    1. The genesis verifies. 2. Each header follows the one before it and carries a quorum's certificate under its set.
-    3. Each body is the one its header names. 4. Replay by public checks gives the application hash of the next header.
-
-    :raises Refused: with the reason of the first thing that is wrong.
-    """
-    genesis.verify()
-    application = replayed(genesis)
-    chain = HeaderChain(genesis.network(), genesis.hash(), genesis.validators())
-    count, certified = 0, False
-    for block_bytes, certificate_bytes in blocks:
-        block, certificate = Block.decode(block_bytes), Certificate.decode(certificate_bytes)
-        header = block.header
-        validators = chain.validators
-        before = application.info().application_hash
-        if header.application_hash != before:
-            raise Refused("bad-proof", f"block {header.height} names another state than replay gives")
-        check_body(block)
-        chain.follow(CertifiedHeader(header, certificate))
+    header = _header(_read_frame(file))
+    if (header.network, header.genesis_hash) != (network, genesis_hash):
+        raise Refused("bad-evidence", "the export is of another network than this genesis")
+    height = 0
+    while True:
+        content = _read_frame(file)
         try:
-            done = application.finalise_block(block_input(block, validators))
-        except ConsensusError as error:
-            raise Refused("bad-proof", f"block {header.height}: {error}") from None
-        application.commit(block_bytes, certificate_bytes)
-        count += len(block.transactions)
-        certified = done.application_hash == header.application_hash
-        progress(header.height)
-    info = application.info()
-    return Verified(genesis.network(), info.height, info.last_time_ms, info.application_hash, certified, count)
+            end = ExportEnd.decode(content)
+        except CodecError:
+            end = None
+        if end is not None:
+            break
+        height += 1
+        yield content, _read_frame(file)
+    if end.height != height or file.read(1):
+        raise DamagedFile(f"the export ends after {height} blocks and announces {end.height}, or something follows its end")
 
 
-def verify_export_file(genesis: Genesis, path: Path, progress: Progress = lambda _height: None) -> Verified:
-    """:func:`verify_export` of a file."""
-    return verify_export(genesis, read_export(path), progress)
+def records_of(block_record: Callable[[int], Record | None], height: int) -> Iterator[Record]:
+    """Records of heights 1 .. ``height`` from an application's ``block_record``.
+
+    :raises Refused: ``not-found`` if one was pruned: an export needs an archive node.
+    """
+    for number in range(1, height + 1):
+        record = block_record(number)
+        if record is None:
+            raise Refused("not-found", f"the body of block {number} is not kept here: an export needs an archive node")
+        yield record
 
 
-def _frame(source: BinaryIO, path: Path) -> bytes | None:
-    head = source.read(4)
-    if not head:
-        return None
-    size = int.from_bytes(head, "big")
-    data = source.read(size) if len(head) == 4 and size <= FRAME_BYTES_MAX else b""
-    if len(head) != 4 or len(data) != size:
-        raise DamagedFile(f"{path} ends inside a block, or was altered; export it again")
-    return data
+def _frame(content: bytes) -> bytes:
+    return len(content).to_bytes(4, "big") + content
 
+
+def _read_frame(file: BinaryIO) -> bytes:
+    size = int.from_bytes(_read(file, 4), "big")
+    if size > FRAME_BYTES_MAX:
+        raise DamagedFile(f"a frame of {size} bytes: this is not an export of a ledger, or it is damaged")
+    return _read(file, size)
+
+
+def _read(file: BinaryIO, count: int) -> bytes:
+    parts: list[bytes] = []
+    while count:
+        part = file.read(count)
+        if not part:
+            raise DamagedFile("the export is truncated")
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+def _header(content: bytes) -> ExportHeader:
+    try:
+        return ExportHeader.decode(content)
+    except CodecError as error:
+        raise DamagedFile(f"this is not an export of a ledger: {error.detail}") from None

@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 from salus.consultation.receipts import SealedReceipt, UploadReceipt
 from salus.errors import StorageError
@@ -29,6 +29,8 @@ from salus.symmetric import Random
 from salus.terminal.cloud_client import CloudClient
 
 H = TypeVar("H", PayloadHeader, ReplyHeader)
+OUTGOING: Final = "outgoing"
+"""Directory of a terminal's transactions whose commit is not known yet: as they go to the nodes, nothing secret."""
 Progress = Callable[[str, int, int], None]
 """Told (what is done, bytes done, bytes in all)."""
 

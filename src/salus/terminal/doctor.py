@@ -5,6 +5,7 @@ Steps: docs/protocol/consultation.md, "appointments", "treatment" and "reply".
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -12,23 +13,26 @@ from typing import Final
 import msgspec
 
 from salus.codec import Bytes32, Message
-from salus.consultation.appointments import SLOTS_A_BATCH_MAX, SlotKey, cancel_slots, decline_request, publish_slots
-from salus.consultation.receipts import StorageReceipt, open_storage_receipt
+from salus.consultation.appointments import SLOTS_A_BATCH_MAX, SlotBatch, SlotKey, cancel_slots, decline_request, publish_slots
+from salus.consultation.receipts import StorageReceipt, check_upload, open_storage_receipt
 from salus.consultation.registration import MemberKey
 from salus.consultation.reply import ConsultationReply, ReplyDraft
 from salus.consultation.request import ConsultationRequest, OpenedRequest, open_request
 from salus.errors import Refused, TransportError, WalletError, refuse_unless
+from salus.files import make_private_directory, read_bounded, write_atomic
 from salus.groups.ristretto255 import Scalar, decode_scalar
 from salus.ledger.client import LedgerClient
 from salus.ledger.kinds.consultations import Request
 from salus.records.digest import BodySummary
 from salus.records.payload import PayloadHeader, ReplyHeader
 from salus.symmetric import Random
-from salus.terminal.bodies import BodyTransfer, Payload, Progress, no_progress
+from salus.ledger.transactions import MAX_TRANSACTION_BYTES
+from salus.terminal.bodies import OUTGOING, BodyTransfer, Payload, Progress, no_progress
 from salus.terminal.phases import PhaseTimes
 from salus.terminal.wallet import Wallet
 from salus.terminal.wallet_content import SlotEntry
 
+PUBLISHING: Final = "publishing"
 OPEN: Final = "open"
 TAKEN: Final = "taken"
 REPLYING: Final = "replying"
@@ -105,6 +109,7 @@ class DoctorTerminal:
         self._bodies = bodies
         self._now_ms = now_ms
         self._random = random
+        self._outgoing = wallet.directory / OUTGOING
         self.times = PhaseTimes()
         entry = wallet.content.member
         if entry is None:
@@ -133,19 +138,41 @@ class DoctorTerminal:
 
     def _publish_batch(self, day: str, count: int) -> list[int]:
         self._ledger.refresh()
+        self._finish_publishing()
         first = self._ledger.next_sn(self.name)
         batch, keys = publish_slots(self._ledger.network, self._key, day, first, count, self._random)
         for key in keys:
             self._wallet.one_time.put(_slot_file(key.sn), key.export_secret())
-        self._wallet.update(lambda c: c.with_slots(SlotEntry(k.sn, day, k.E, OPEN, None, None) for k in keys))
+        self._wallet.update(lambda c: c.with_slots(SlotEntry(k.sn, day, k.E, PUBLISHING, None, None) for k in keys))
+        make_private_directory(self._outgoing)
+        write_atomic(self._outgoing / f"slots-{first}", batch.encode())
+        return self._submit_batch(batch)
+
+    def _submit_batch(self, batch: SlotBatch) -> list[int]:
+        entries = [SlotEntry(batch.first_sn + i, batch.day, E, OPEN, None, None) for i, E in enumerate(batch.keys)]
+        path = self._outgoing / f"slots-{batch.first_sn}"
         try:
-            self._ledger.submit(batch.encode())
+            self._ledger.submit(batch.encode())  # on a lost answer the file stays, and this very batch is sent again
         except Refused:
-            for key in keys:
-                self._wallet.one_time.erase(_slot_file(key.sn))
-            self._wallet.update(lambda c: c.with_slots(SlotEntry(k.sn, day, k.E, CANCELLED, None, None) for k in keys))
+            for entry in entries:
+                self._wallet.one_time.erase(_slot_file(entry.sn))
+            self._wallet.update(lambda c: c.with_slots(msgspec.structs.replace(e, state=CANCELLED) for e in entries))
+            path.unlink(missing_ok=True)
             raise
-        return [key.sn for key in keys]
+        self._wallet.update(lambda c: c.with_slots(entries))
+        path.unlink(missing_ok=True)
+        return [entry.sn for entry in entries]
+
+    def _finish_publishing(self) -> None:
+        """Batches whose commit was not seen are sent again, as the same bytes; secrets that were never in one are erased."""
+        for path in sorted(self._outgoing.glob("slots-*")) if self._outgoing.is_dir() else []:
+            batch = SlotBatch.decode(read_bounded(path, MAX_TRANSACTION_BYTES, "an outgoing batch of slots"))
+            with contextlib.suppress(Refused):  # its slots are cancelled then
+                self._submit_batch(batch)
+        known = {_slot_file(s.sn) for s in self._wallet.content.slots if s.state not in (PUBLISHING, CANCELLED)}
+        for name in self._wallet.one_time.names():
+            if name.startswith("slot-") and name not in known:
+                self._wallet.one_time.erase(name)
 
     def slots(self) -> list[SlotEntry]:
         """All slots, after a look at the ledger for requests that took one."""
@@ -238,6 +265,8 @@ class DoctorTerminal:
             keep_until = self._ledger.time_ms + self._ledger.constants.retention_ms * 2 + _KEEP_MARGIN_MS
             with self.times.phase("upload-2"):
                 sealed, receipt = self._bodies.send(header, payload, draft.body_key, draft.body_context, keep_until, progress)
+                W_C = self._ledger.member_key("cloud", receipt.cloud)
+                check_upload(self._ledger.network, receipt, sealed.body.digest, sealed.body.size_bytes, W_C)
         with self.times.phase("treatment"):
             reply = draft.finish(sealed.body.digest, sealed.body.size_bytes, receipt, self._random)
         self._wallet.one_time.put(_reply_file(entry.sn), _PendingReply(draft.a_D.encode(), reply).encode())
@@ -277,6 +306,7 @@ class DoctorTerminal:
     def resume(self) -> list[Treated]:
         """Finish replies that were under way."""
         self._ledger.refresh()
+        self._finish_publishing()
         done = []
         for entry in self._wallet.content.slots:
             if entry.state == REPLYING:

@@ -22,7 +22,7 @@ from salus.consultation.credentials import (
     request_credential,
 )
 from salus.consultation.enrolment import EnrolmentKey, check_statement, enrol_patient
-from salus.consultation.receipts import StorageReceipt, open_storage_receipt
+from salus.consultation.receipts import StorageReceipt, check_upload, open_storage_receipt
 from salus.consultation.registration import SecretValue, quarter_of
 from salus.consultation.reply import CheckedReply, ConsultationReply, check_reply
 from salus.consultation.request import ConsultationRequest, PendingRequest, RequestContext, RequestDraft
@@ -33,7 +33,7 @@ from salus.ledger.transactions import MAX_TRANSACTION_BYTES
 from salus.records.digest import BodySummary
 from salus.records.payload import PayloadHeader, ReplyHeader, safe_file_name
 from salus.symmetric import Random
-from salus.terminal.bodies import BodyTransfer, Payload, Progress, no_progress
+from salus.terminal.bodies import OUTGOING, BodyTransfer, Payload, Progress, no_progress
 from salus.terminal.centre_client import CentreClient
 from salus.terminal.phases import PhaseTimes
 from salus.terminal.wallet import Wallet
@@ -47,8 +47,6 @@ FAILED: Final = "failed"
 UNREADABLE: Final = "unreadable"
 OPEN_STATES: Final = (SENT, STORED)
 
-OUTGOING: Final = "outgoing"
-"""Directory of transactions whose commit is not known yet: ciphertext, as it goes to the nodes."""
 SLOT_RACES_MAX: Final = 8
 """Lost races in one request before the patient is told; each costs a credential."""
 CREDENTIALS_A_CALL: Final = 16
@@ -215,6 +213,8 @@ class PatientTerminal:
         keep_until = valid_until + ledger.constants.retention_ms + 60_000
         with self.times.phase("upload-1"):
             sealed, receipt = self._bodies.send(header, payload, draft.body_key, draft.body_context, keep_until, progress)
+            W_C = ledger.member_key("cloud", receipt.cloud)
+            check_upload(ledger.network, receipt, sealed.body.digest, sealed.body.size_bytes, W_C)
         with self.times.phase("request"):
             request, pending = draft.finish(sealed.body.digest, sealed.body.size_bytes, receipt, sealed.m_pa_digest, self._random)
         id_ = request.tx_hash().hex()[:16]

@@ -124,7 +124,7 @@ class ProcessStage:
     def export(self, path: Path) -> None:
         names = [m.name for m in self._genesis.validators().members]
         client = LedgerClient(self._transport, names, self._genesis, system_ms, lambda ms: time.sleep(ms / 1000))
-        write_export(client.encoded_blocks(), path)
+        write_export(client.network, self._genesis.hash(), client.encoded_blocks(), path)
 
     def close(self) -> None:
         for process in reversed(self._processes.values()):

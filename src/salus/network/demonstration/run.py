@@ -135,7 +135,7 @@ class _Script:
             "suite": "mbpa-r1",
             "height": max(s["height"] for s in status),
             "application_hashes": {s["name"]: s["application_hash"] for s in status},
-            "ledger_verified": verified["verified"] and all(verified["application_hash"] == s["application_hash"] for s in status),
+            "ledger_verified": verified["ledger_verified"] and all(verified["application_hash"] == s["application_hash"] for s in status),
             "verified": verified,
             "consultations": consultations,
             "refused": refused,
@@ -206,7 +206,7 @@ class _Script:
         with tempfile.TemporaryDirectory(prefix="salus-export-") as directory:
             export = Path(directory) / "ledger.export"
             self._stage.export(export)
-            command = [sys.executable, "-m", "salus.network.demonstration.fresh", str(genesis), str(export)]
+            command = [sys.executable, "-m", "salus.ledger.verify", str(genesis), str(export)]
             done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=directory)  # noqa: S603 - our own module
         if done.returncode != 0:
             raise SalusError(f"the fresh process did not verify the ledger: {done.stderr.strip()[-2000:]}")
