@@ -76,7 +76,8 @@ def test_inclusion_vectors(vectors: Path) -> None:
             proof = InclusionProof(vector["leafIdx"], vector["treeSize"], path_of(vector))
             verify_inclusion(proof, raw(vector["leafHash"]), raw(vector["root"]))
         except Refused as refusal:
-            assert refusal.reason == "bad-proof"
+            if refusal.reason != "bad-proof":
+                raise
             outcome = False
         assert outcome == (not vector["wantErr"]), vector["desc"]
         found[outcome] += 1
@@ -94,7 +95,8 @@ def test_consistency_vectors(vectors: Path) -> None:
             proof = ConsistencyProof(vector["size1"], vector["size2"], path_of(vector))
             verify_consistency(proof, raw(vector["root1"]), raw(vector["root2"]))
         except Refused as refusal:
-            assert refusal.reason == "bad-proof"
+            if refusal.reason != "bad-proof":
+                raise
             outcome = False
         assert outcome == (not vector["wantErr"]), vector["desc"]
         found[outcome] += 1

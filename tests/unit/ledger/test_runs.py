@@ -1,0 +1,146 @@
+"""Sorted runs against a dictionary: folds, merges in slices, deletions, and failed commits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from salus.errors import DamagedFile
+from salus.ledger.storage import runs as r
+
+
+class Pages:
+    """Pages in a dictionary."""
+
+    def __init__(self) -> None:
+        self.data: dict[tuple[int, int], bytes] = {}
+        self.reads = 0
+
+    def read_page(self, run: int, number: int) -> bytes:
+        self.reads += 1
+        if (run, number) not in self.data:
+            raise DamagedFile("no such page")
+        return self.data[run, number]
+
+
+def counter() -> Iterator[int]:
+    number = 0
+    while True:
+        number += 1
+        yield number
+
+
+class Commits:
+    """A run set with its commits, as the database makes them."""
+
+    def __init__(self) -> None:
+        self.pages = Pages()
+        self._numbers = counter()
+        self.set = r.RunSet(self.pages, (), lambda: next(self._numbers))
+
+    def commit(self, count: int, fold: Sequence[r.Entry] | None = None, *, fail: bool = False) -> None:
+        changes = self.set.work(count, fold)
+        if fail:
+            self.set.abandon()
+            return
+        for run, number, data in changes.pages:
+            assert (run, number) not in self.pages.data, "a page was written twice"
+            self.pages.data[run, number] = data
+        self.set.adopt(changes)
+        for run in changes.old_runs:
+            for number in range(run.pages):
+                del self.pages.data[run.number, number]
+
+
+def key(n: int) -> bytes:
+    return hashlib.sha256(b"%d" % n).digest()
+
+
+def everything(commits: Commits, newest: Sequence[r.Entry] = ()) -> dict[bytes, bytes]:
+    chunks = list(commits.set.entries(newest))
+    flat = [entry for chunk in chunks for entry in chunk]
+    assert flat == sorted(flat)
+    return dict(flat)
+
+
+batches = st.lists(
+    st.tuples(st.dictionaries(st.integers(0, 60), st.one_of(st.none(), st.binary(max_size=4)), max_size=20), st.booleans()),
+    max_size=30,
+)
+
+
+@given(batches)
+def test_like_a_dictionary(blocks: list[tuple[dict[int, bytes | None], bool]]) -> None:
+    commits, model = Commits(), dict[bytes, bytes | None]()
+    for changes, fail in blocks:
+        fold = sorted((key(n), value) for n, value in changes.items())
+        commits.commit(len(fold), fold, fail=fail)
+        if not fail:
+            model.update(fold)
+    for n in range(62):
+        found = commits.set.find(key(n))
+        expected = model.get(key(n))
+        assert (None if isinstance(found, r.Missing) else found) == expected
+    assert everything(commits) == {k: v for k, v in model.items() if v is not None}
+    on_top: list[r.Entry] = sorted([(key(1), b"new"), (key(2), None)])
+    kept = {k: v for k, v in {**model, **dict(on_top)}.items() if v is not None}
+    assert everything(commits, on_top) == kept
+
+
+def test_merges_keep_runs_few_and_do_a_bounded_slice_a_commit() -> None:
+    commits = Commits()
+    total, batch = 40_000, 500
+    most = 0
+    for start in range(0, total, batch):
+        fold = sorted((key(n), b"%d" % n) for n in range(start, start + batch))
+        before = len(commits.pages.data)
+        reads = commits.pages.reads
+        commits.commit(batch, fold)
+        most = max(most, len(commits.pages.data) - before, commits.pages.reads - reads)
+    levels = [run.level for run in commits.set.runs]
+    assert max(levels) >= 2, "merges reached the third level"
+    assert max(levels.count(level) for level in set(levels)) <= 2 * r.FAN_OUT
+    # One fold, and a slice of each level's merge; a whole merge of the third level would write 500 pages and more.
+    assert most < 150
+    assert all(commits.set.find(key(n)) == b"%d" % n for n in range(0, total, 397))
+    assert isinstance(commits.set.find(key(total + 1)), r.Missing)
+    assert len(everything(commits)) == total
+
+
+def test_deletions_disappear_when_nothing_older_is_left() -> None:
+    commits = Commits()
+    for round_ in range(4):
+        commits.commit(64, sorted((key(n), None if round_ % 2 else b"x") for n in range(64)))
+    for _ in range(20):
+        commits.commit(1000)
+    assert [len(run) for run in commits.set.runs] == [0]
+    assert everything(commits) == {}
+
+
+def test_keys_that_share_their_first_bytes_are_told_apart() -> None:
+    commits = Commits()
+    same = [(b"same" + n.to_bytes(28, "big"), b"%d" % n) for n in range(200)]
+    commits.commit(200, same)
+    assert all(commits.set.find(k) == v for k, v in same)
+    assert isinstance(commits.set.find(b"same" + b"\xff" * 28), r.Missing)
+
+
+def test_a_damaged_page_is_named() -> None:
+    commits = Commits()
+    commits.commit(1, [(key(1), b"x")])
+    ((place, _),) = commits.pages.data.items()
+    commits.pages.data[place] = b"rubbish"
+    with pytest.raises(DamagedFile, match="page 0 of run"):
+        commits.set.find(key(1))
+
+
+def test_prefixes_are_stored_as_big_endian_bytes() -> None:
+    run = r.NewRun()
+    run.add([(b"\x00\x00\x00\x01" + bytes(28), None), (b"\xff\x00\x00\x00" + bytes(28), b"")])
+    packed = r.pack_prefixes(run.prefixes)
+    assert packed == b"\x00\x00\x00\x01\xff\x00\x00\x00"
+    assert r.unpack_prefixes(packed) == (1, 0xFF000000)
