@@ -1,11 +1,12 @@
-"""How the bench takes times."""
+"""How the bench takes times. The garbage collector rests while a clock runs: how much it finds depends on what else ran."""
 
 from __future__ import annotations
 
 import gc
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 RUNS: Final = tuple(range(10, 101, 10))
@@ -19,8 +20,7 @@ T = TypeVar("T")
 def average_ms(operation: Callable[[], object], *, quick: bool = False) -> float:
     """Time of one operation by Table 2's averaging: ``t_avg = (t_10 + t_20 + .. + t_100) / (10 + 20 + .. + 100)``.
 
-    The whole series is run three times and the smallest average kept, because a shared machine only ever adds time. The
-    garbage collector rests meanwhile.
+    The whole series is run three times and the smallest average kept, because a shared machine only ever adds time.
 
     :param quick: a series of 2 and 4 runs, once.
     :returns: milliseconds.
@@ -28,9 +28,7 @@ def average_ms(operation: Callable[[], object], *, quick: bool = False) -> float
     runs = QUICK_RUNS if quick else RUNS
     operation()
     averages = []
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
+    with _no_collection():
         for _ in range(1 if quick else _REPEATS):
             total_ns = 0
             for count in runs:
@@ -39,9 +37,6 @@ def average_ms(operation: Callable[[], object], *, quick: bool = False) -> float
                     operation()
                 total_ns += time.perf_counter_ns() - start
             averages.append(total_ns / sum(runs) / 1e6)
-    finally:
-        if enabled:
-            gc.enable()
     return min(averages)
 
 
@@ -49,10 +44,11 @@ def median_ms(operation: Callable[[], object], repeats: int) -> float:
     """Median time of single runs, in milliseconds; the first run warms up and is not counted."""
     operation()
     times = []
-    for _ in range(repeats):
-        start = time.perf_counter_ns()
-        operation()
-        times.append((time.perf_counter_ns() - start) / 1e6)
+    with _no_collection():
+        for _ in range(repeats):
+            start = time.perf_counter_ns()
+            operation()
+            times.append((time.perf_counter_ns() - start) / 1e6)
     return statistics.median(times)
 
 
@@ -65,9 +61,21 @@ def best_of_fresh_ms(prepare: Callable[[], T], operation: Callable[[T], object],
     """As :func:`best_ms`, on an argument made anew, outside the time taken, for each run."""
     operation(prepare())
     best = float("inf")
-    for _ in range(repeats):
-        argument = prepare()
-        start = time.perf_counter_ns()
-        operation(argument)
-        best = min(best, time.perf_counter_ns() - start)
+    with _no_collection():
+        for _ in range(repeats):
+            argument = prepare()
+            start = time.perf_counter_ns()
+            operation(argument)
+            best = min(best, time.perf_counter_ns() - start)
     return best / 1e6
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
