@@ -13,7 +13,7 @@ from typing import Final
 
 from salus.bench.claims import table_6
 from salus.bench.floors import floor_primitives
-from salus.bench.model import Context, PartFunction, Progress, Result, no_progress, run_parts
+from salus.bench.model import Context, PartFunction, Progress, Result, no_progress, run_parts, write_text
 from salus.bench.phases import admission, published_phases, repaired_phases
 from salus.bench.plots import draw
 from salus.bench.primitives import native_primitives
@@ -41,11 +41,18 @@ PARTS: Final[list[tuple[str, PartFunction]]] = [
 """What is measured, in order."""
 
 
-def run(output_dir: Path | None, quick: bool = False, progress: Progress = no_progress, random: Random = os.urandom) -> Result:
+def run(
+    output_dir: Path | None,
+    quick: bool = False,
+    progress: Progress = no_progress,
+    random: Random = os.urandom,
+    docs_dir: Path | None = None,
+) -> Result:
     """Run the bench; with ``output_dir`` also write JSON, CSV, Markdown and the plots (PNG and SVG) there.
 
     :param output_dir: created if missing; ``None`` writes nothing.
     :param quick: few repetitions: a minute becomes seconds, and the figures are rough.
+    :param docs_dir: the site's bench directory (``docs/bench``): gets the page ``consultation.md`` and its plots as SVG.
     :param progress: called before each part with what comes, how many parts are done, and how many there are.
     :raises SalusError: the directory cannot be written, or matplotlib is missing for the plots.
     """
@@ -55,4 +62,18 @@ def run(output_dir: Path | None, quick: bool = False, progress: Progress = no_pr
     if output_dir is not None:
         result.write(output_dir)
         draw(result.plots, output_dir)
+    if docs_dir is not None:
+        publish(result, docs_dir)
     return result
+
+
+def publish(result: Result, docs_dir: Path) -> Path:
+    """Write the page for the site and its plots; returns the page's path.
+
+    :raises SalusError: the directory cannot be written.
+    """
+    plots = docs_dir / result.bench
+    draw(result.plots, plots, ("svg",))
+    page = docs_dir / f"{result.bench}.md"
+    write_text(page, result.markdown(plots_below=result.bench))
+    return page

@@ -183,12 +183,8 @@ class Result:
         """
         files = {f"{self.bench}.json": json.dumps(self.as_json(), indent=2) + "\n", f"{self.bench}.md": self.markdown()}
         files |= {f"{section.key}.csv": csv_of(section) for section in self.sections}
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            for name, text in files.items():
-                (directory / name).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise SalusError(f"cannot write the bench's figures to {directory}: {error.strerror}") from None
+        for name, text in files.items():
+            write_text(directory / name, text)
         return [directory / name for name in files]
 
     def markdown(self, plots_below: str = "") -> str:
@@ -231,6 +227,18 @@ def run_parts(
         result.add(part(context))
     progress("done", len(parts), len(parts))
     return result
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of figures; its directory is made.
+
+    :raises SalusError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SalusError(f"cannot write the bench's figures to {path}: {error.strerror}") from None
 
 
 def csv_of(section: Section) -> str:

@@ -14,10 +14,10 @@ _GROUP_WIDTH: Final = 0.8
 """Share of the distance between two groups that their bars fill."""
 
 
-def draw(plots: Sequence[Plot], directory: Path) -> list[Path]:
+def draw(plots: Sequence[Plot], directory: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Draw each plot as ``<key>.png`` and ``<key>.svg`` in ``directory``; returns the paths.
 
-    :raises SalusError: if matplotlib is not installed.
+    :raises SalusError: if matplotlib is not installed, or the directory cannot be written.
     """
     try:
         import matplotlib
@@ -26,11 +26,14 @@ def draw(plots: Sequence[Plot], directory: Path) -> list[Path]:
     matplotlib.use("Agg")
     # Same bytes for the same figures: no random ids, no date.
     matplotlib.rcParams["svg.hashsalt"] = "salus"
-    directory.mkdir(parents=True, exist_ok=True)
-    return [path for plot in plots for path in _draw_one(plot, directory)]
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        return [path for plot in plots for path in _draw_one(plot, directory, formats)]
+    except OSError as error:
+        raise SalusError(f"cannot write plots to {directory}: {error.strerror}") from None
 
 
-def _draw_one(plot: Plot, directory: Path) -> list[Path]:
+def _draw_one(plot: Plot, directory: Path, formats: Sequence[str]) -> list[Path]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -53,8 +56,8 @@ def _draw_one(plot: Plot, directory: Path) -> list[Path]:
     axes.set_xlabel(plot.x_label)
     axes.grid(visible=True, axis="y", alpha=0.3)
     axes.legend(fontsize="small")
-    paths = [directory / f"{plot.key}.{suffix}" for suffix in FORMATS]
-    for path, suffix in zip(paths, FORMATS, strict=True):
+    paths = [directory / f"{plot.key}.{suffix}" for suffix in formats]
+    for path, suffix in zip(paths, formats, strict=True):
         metadata = {"Date": None} if suffix == "svg" else {}
         figure.savefig(path, dpi=120, metadata=metadata)
     return paths

@@ -174,7 +174,10 @@ def test_timing_takes_what_it_says():
 
 def test_a_quick_run_measures_everything_and_draws_it(tmp_path):
     told = []
-    result = consultation.run(tmp_path, quick=True, progress=lambda what, done, total: told.append((what, done, total)))
+    docs = tmp_path / "docs" / "bench"
+    result = consultation.run(
+        tmp_path, quick=True, progress=lambda what, done, total: told.append((what, done, total)), docs_dir=docs
+    )
     keys = {section.key for section in result.sections}
     assert {"table-2", "table-3", "table-4", "table-5", "table-6", "misprints", "floors", "phases-2019", "phases-r1"} <= keys
     assert {"admission", "message-bits"} <= keys
@@ -186,6 +189,10 @@ def test_a_quick_run_measures_everything_and_draws_it(tmp_path):
         assert (tmp_path / f"{plot.key}.png").read_bytes().startswith(b"\x89PNG")
         assert (tmp_path / f"{plot.key}.svg").read_text().lstrip().startswith("<?xml")
     assert (tmp_path / "consultation.md").read_text().count("\n## ") >= 10
+    page = (docs / "consultation.md").read_text()
+    for link in re.findall(r"\]\((consultation/[^)]+)\)", page):
+        assert (docs / link).read_text().lstrip().startswith("<?xml")
+    assert len(re.findall(r"!\[", page)) == len(result.plots)
 
 
 def test_a_part_can_be_added(tmp_path):
