@@ -63,7 +63,7 @@ REASONS: Final[dict[str, str]] = {
     "already-done": "This was recorded before; nothing changes.",
     "bad-accusation": "The accusation's proofs do not verify.",
     "no-quorum": "Not enough approvals.",
-    "bad-evidence": "The evidence does not show what it claims: something in it was altered, or it belongs to another transaction.",
+    "bad-evidence": "The evidence does not show what it claims: it was altered, or belongs to another transaction.",
     "unknown-case": "There is no such tracing case.",
     "not-started": "The epoch has not started.",
     "notice-too-short": "The activation height is closer than the genesis notice allows.",

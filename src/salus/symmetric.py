@@ -27,7 +27,8 @@ _ZERO_NONCE: Final = bytes(12)
 class Random(Protocol):
     """A source of random bytes: the operating system's by default, a seeded one in tests."""
 
-    def __call__(self, count: int, /) -> bytes: ...
+    def __call__(self, count: int, /) -> bytes:
+        """``count`` uniformly random bytes."""
 
 
 def digest64(label: str, suite: str, *fields: Any) -> bytes:

@@ -124,6 +124,8 @@ def test_the_search_for_canaries_finds_them_where_they_are(demo: tuple[dict, Pat
 def test_real_records(shared_data: Path) -> None:
     data = shared_data
     report = run_demo(DemoOptions(records=(data / "hl7v2", data / "ccda", data / "dicom")))
-    assert len(report["consultations"]) == sum(1 for d in ("hl7v2", "ccda", "dicom") for p in (data / d).rglob("*") if p.is_file())
+    assert len(report["consultations"]) == sum(
+        1 for d in ("hl7v2", "ccda", "dicom") for p in (data / d).rglob("*") if p.is_file()
+    )
     assert {c["format"] for c in report["consultations"]} == {"hl7v2", "ccda", "dicom"}
     assert all(c["accepted"] and c["sha256"] == c["doctor_received_sha256"] for c in report["consultations"])

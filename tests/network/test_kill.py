@@ -11,11 +11,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from support.embedded import DAY, DOCTOR, enrolled_doctor, found_network
 
 from salus.ledger.kinds.slots import slot_key
 from salus.ledger.verify import verify_export
 from salus.network.embedded import EmbeddedNetwork
+from support.embedded import DAY, DOCTOR, enrolled_doctor, found_network
 
 TESTS = Path(__file__).resolve().parent.parent
 

@@ -61,7 +61,14 @@ class CentreService:
     """
 
     def __init__(
-        self, key: CentreKey, name: str, network: bytes, store: CentreStore, register: Register, now_ms: Callable[[], int], random: Random
+        self,
+        key: CentreKey,
+        name: str,
+        network: bytes,
+        store: CentreStore,
+        register: Register,
+        now_ms: Callable[[], int],
+        random: Random,
     ) -> None:
         self._key = key
         self._name = name
@@ -109,7 +116,9 @@ class CentreService:
         request = enrolment.request
         check_key_request(self._network, request)
         code = self._store.spend_code(_digest(enrolment.code), self._now_ms())
-        refuse_unless((code.role, code.subject) == (request.role, request.name), "bad-code", "the code is for another name or role")
+        refuse_unless(
+            (code.role, code.subject) == (request.role, request.name), "bad-code", "the code is for another name or role"
+        )
         taken = any(m.role == request.role and m.state != "revoked" for m in self._store.members(request.name))
         refuse_unless(not taken, "already-registered")
         partial = issue_partial_key(self._key.w, request.role, request.name, NO_QUARTER, request.P, self._random)
@@ -137,7 +146,11 @@ class CentreService:
         answers = []
         for request in asked:
             check_issuing_request(self._network, patient.F, request)
-            refuse_unless(request.quarter in (this_quarter, this_quarter + 1), "wrong-quarter", "credentials are issued for this quarter and the next")
+            refuse_unless(
+                request.quarter in (this_quarter, this_quarter + 1),
+                "wrong-quarter",
+                "credentials are issued for this quarter and the next",
+            )
             # the index is spent before the answer leaves: two answers from one (quarter, index) would give two nullifiers
             self._store.spend_index(patient.identity, request.quarter, request.index, request.encode())
             answers.append(issue_credential(self._key.w, self._pids, patient.identity, request, self._random))
@@ -150,7 +163,14 @@ class CentreService:
     def revocation_digests(self, identity: str) -> tuple[bytes, ...]:
         """hp of every credential of the quarters still accepted or already issued (registration, "Revocation")."""
         this_quarter = quarter_of(self._now_ms())
-        quarters = sorted({this_quarter - 1, this_quarter, this_quarter + 1, *(q for q in self._store.issued_quarters(identity) if q >= this_quarter)})
+        quarters = sorted(
+            {
+                this_quarter - 1,
+                this_quarter,
+                this_quarter + 1,
+                *(q for q in self._store.issued_quarters(identity) if q >= this_quarter),
+            }
+        )
         return tuple(hp for quarter in quarters for hp in self._pids.digests(identity, quarter))
 
 

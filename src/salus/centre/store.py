@@ -84,7 +84,9 @@ class CentreStore:
         except sqlite3.DatabaseError as error:
             raise DamagedFile(f"{path} cannot be read ({error}); restore the centre's directory from its backup") from None
         if version not in (0, _SCHEMA_VERSION):
-            raise StorageError(f"{path} has schema {version}; this release reads {_SCHEMA_VERSION}: use the release that wrote it")
+            raise StorageError(
+                f"{path} has schema {version}; this release reads {_SCHEMA_VERSION}: use the release that wrote it"
+            )
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -105,7 +107,9 @@ class CentreStore:
         except sqlite3.DatabaseError as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            raise StorageError(f"{self._path} cannot be written ({error}); free space or repair the disk, then try again") from None
+            raise StorageError(
+                f"{self._path} cannot be written ({error}); free space or repair the disk, then try again"
+            ) from None
 
     def add_code(self, code_digest: bytes, code: EnrolmentCode) -> None:
         """Open an enrolment code."""
@@ -120,7 +124,9 @@ class CentreStore:
 
         :raises Refused: ``bad-code`` if it is unknown, spent or expired.
         """
-        row = self._db.execute("SELECT role, subject, display_name, expires_ms, spent FROM codes WHERE code_digest = ?", (code_digest,)).fetchone()
+        row = self._db.execute(
+            "SELECT role, subject, display_name, expires_ms, spent FROM codes WHERE code_digest = ?", (code_digest,)
+        ).fetchone()
         if row is None:
             raise Refused("bad-code")
         *fields, spent = row
@@ -171,15 +177,23 @@ class CentreStore:
         try:
             self._db.execute("INSERT INTO issued VALUES (?, ?, ?, ?)", (identity, quarter, index, request))
         except sqlite3.IntegrityError:
-            raise Refused("quota", f"credential {index} of quarter {quarter} was issued already; ask for the next index") from None
+            raise Refused(
+                "quota", f"credential {index} of quarter {quarter} was issued already; ask for the next index"
+            ) from None
 
     def issuing_requests(self, identity: str) -> list[bytes]:
         """Every signed issuing request of an identity (for a trace)."""
-        return [bytes(r[0]) for r in self._db.execute("SELECT request FROM issued WHERE identity = ? ORDER BY quarter, position", (identity,))]
+        return [
+            bytes(r[0])
+            for r in self._db.execute("SELECT request FROM issued WHERE identity = ? ORDER BY quarter, position", (identity,))
+        ]
 
     def issued_quarters(self, identity: str) -> list[int]:
         """Quarters in which an identity got credentials (for a revocation)."""
-        return [int(r[0]) for r in self._db.execute("SELECT DISTINCT quarter FROM issued WHERE identity = ? ORDER BY quarter", (identity,))]
+        return [
+            int(r[0])
+            for r in self._db.execute("SELECT DISTINCT quarter FROM issued WHERE identity = ? ORDER BY quarter", (identity,))
+        ]
 
     def put_member(self, member: Member) -> None:
         """Record a named party, inside the caller's transaction."""
@@ -195,13 +209,17 @@ class CentreStore:
 
     def members(self, name: str | None = None) -> list[Member]:
         """Named parties, all or those of one name."""
-        where, values = ("", ()) if name is None else (" WHERE name = ?", (name,))
-        rows = self._db.execute(f"SELECT name, role, display_name, transaction_bytes, state FROM members{where} ORDER BY name", values)  # noqa: S608 - constant text
+        rows = self._db.execute(
+            "SELECT name, role, display_name, transaction_bytes, state FROM members WHERE ?1 IS NULL OR name = ?1 ORDER BY name",
+            (name,),
+        )
         return [Member(*row) for row in rows]
 
     def patients(self) -> list[Patient]:
         """Live enrolments (the centre alone sees this list)."""
-        return [Patient(*row) for row in self._db.execute("SELECT identity, serial, F FROM patients WHERE live = 1 ORDER BY identity")]
+        return [
+            Patient(*row) for row in self._db.execute("SELECT identity, serial, F FROM patients WHERE live = 1 ORDER BY identity")
+        ]
 
     def close(self) -> None:
         """Close the file."""

@@ -1,0 +1,1 @@
+"""Agreement on the order of transactions: one interface, two engines."""

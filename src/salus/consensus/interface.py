@@ -48,6 +48,7 @@ class CheckResult(msgspec.Struct, frozen=True):
 
     @property
     def accepted(self) -> bool:
+        """Whether the transaction may wait for a block."""
         return not self.reason
 
 

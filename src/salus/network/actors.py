@@ -44,7 +44,13 @@ class Surroundings:
     """
 
     def __init__(
-        self, ledger: LedgerClient, transport: Transport, centre_party: str, cloud_party: str, now_ms: Callable[[], int], random: Random
+        self,
+        ledger: LedgerClient,
+        transport: Transport,
+        centre_party: str,
+        cloud_party: str,
+        now_ms: Callable[[], int],
+        random: Random,
     ) -> None:
         self.ledger = ledger
         self.transport = transport

@@ -69,6 +69,8 @@ def open_answer(party: str, method: str, data: bytes) -> bytes:
         else:
             return Answer.from_value(value).body
     except CodecError as error:
-        raise TransportError(f"{party} answered {method} with bytes that are no answer ({error.detail}); try another node") from None
+        raise TransportError(
+            f"{party} answered {method} with bytes that are no answer ({error.detail}); try another node"
+        ) from None
     reason = refusal.reason if refusal.reason in REASONS else "internal"
     raise Refused(reason, refusal.detail)

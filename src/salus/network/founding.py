@@ -107,9 +107,7 @@ def found(home: Home, nodes: int, time_ms: int, random: Random, constants: Const
         constants=constants or Constants(),
     )
     network = core.network()
-    records = [
-        make_node_record(network, m, c, b, e, random) for m, c, b, e in zip(members, consensus, bls, epochs, strict=True)
-    ]
+    records = [make_node_record(network, m, c, b, e, random) for m, c, b, e in zip(members, consensus, bls, epochs, strict=True)]
     signatures = [sign_core(core, i.key, random) for i in institutions]
     genesis = seal_genesis(core, records, signatures, [sign_core(core, cloud, random)], centre, random)
     for i, (member, key, secret, epoch) in enumerate(zip(members, consensus, bls, epochs, strict=True)):

@@ -84,7 +84,9 @@ class Home:
         :raises StorageError: there is no network here. :raises DamagedFile: it was altered.
         """
         if not self.founded:
-            raise StorageError(f"there is no network in {self.directory}; make one with: salus --home {self.directory} network init")
+            raise StorageError(
+                f"there is no network in {self.directory}; make one with: salus --home {self.directory} network init"
+            )
         return read_genesis(self.centre / GENESIS_FILE)
 
 

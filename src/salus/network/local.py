@@ -39,7 +39,9 @@ class FaultyTransport:
     :param loss, repeat, delay: probabilities of each fault per call.
     """
 
-    def __init__(self, inner: Transport, chance: Callable[[], float], *, loss: float = 0.1, repeat: float = 0.1, delay: float = 0.1) -> None:
+    def __init__(
+        self, inner: Transport, chance: Callable[[], float], *, loss: float = 0.1, repeat: float = 0.1, delay: float = 0.1
+    ) -> None:
         self._inner = inner
         self._chance = chance
         self._loss, self._repeat, self._delay = loss, repeat, delay

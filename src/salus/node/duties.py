@@ -190,4 +190,3 @@ class EpochDuties:
 
 def _seat(record: Epoch, name: str) -> EpochSeat | None:
     return next((s for s in record.seats if s.name == name), None)
-

@@ -20,9 +20,9 @@ from salus.consensus.pbft.runner import ReplicaRunner
 from salus.consensus.pbft.state import Config
 from salus.consultation.shared_value import ThetaBox
 from salus.errors import ConsensusError, Refused
+from salus.ledger import node_api as m
 from salus.ledger.application import LedgerApplication
 from salus.ledger.genesis import Genesis
-from salus.ledger import node_api as m
 from salus.node.admission import Admission
 from salus.node.duties import EpochDuties
 from salus.node.secrets import NodeSecrets
@@ -54,9 +54,7 @@ class Node:
         self.secrets = NodeSecrets(directory, domain.Pub)
         self.name = self.secrets.member.name
         self.application = LedgerApplication.open(directory / LEDGER_DIRECTORY, genesis, Admission(domain, self.secrets))
-        self.duties = EpochDuties(
-            self.secrets, domain.network, domain.Pub_bytes, genesis.core.constants, self._ask_theta, random
-        )
+        self.duties = EpochDuties(self.secrets, domain.network, domain.Pub_bytes, genesis.core.constants, self._ask_theta, random)
         self._answers: dict[int, Answer] = {}
         self._dropped: OrderedDict[bytes, tuple[str, str]] = OrderedDict()
         self._receipts: OrderedDict[bytes, set[str]] = OrderedDict()

@@ -23,10 +23,10 @@ from salus.files import make_private_directory, read_bounded, write_atomic
 from salus.groups.ristretto255 import Scalar, decode_scalar
 from salus.ledger.client import LedgerClient
 from salus.ledger.kinds.consultations import Request
+from salus.ledger.transactions import MAX_TRANSACTION_BYTES
 from salus.records.digest import BodySummary
 from salus.records.payload import PayloadHeader, ReplyHeader
 from salus.symmetric import Random
-from salus.ledger.transactions import MAX_TRANSACTION_BYTES
 from salus.terminal.bodies import OUTGOING, BodyTransfer, Payload, Progress, no_progress
 from salus.terminal.phases import PhaseTimes
 from salus.terminal.wallet import Wallet
@@ -88,7 +88,7 @@ class _PendingReply(Message, frozen=True):
 
     KIND = "wallet.pending-reply"
 
-    a_D: Bytes32
+    a_D: Bytes32  # noqa: N815 - the name in the protocol
     reply: ConsultationReply
 
     def __repr__(self) -> str:

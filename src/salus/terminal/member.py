@@ -10,7 +10,14 @@ import hashlib
 from salus.codec import decode
 from salus.consultation.enrolment import MemberEnrolment
 from salus.consultation.registration import MemberKey, SecretValue, request_key
-from salus.consultation.tracing import DoctorEvidence, SenderEvidence, approve_trace, ask_trace, verify_doctor_evidence, verify_sender_evidence
+from salus.consultation.tracing import (
+    DoctorEvidence,
+    SenderEvidence,
+    approve_trace,
+    ask_trace,
+    verify_doctor_evidence,
+    verify_sender_evidence,
+)
 from salus.errors import Refused, WalletError
 from salus.ledger.client import LedgerClient
 from salus.symmetric import Random
@@ -50,7 +57,9 @@ def member_key(wallet: Wallet, ledger: LedgerClient) -> MemberKey:
     """
     entry = wallet.content.member
     if entry is None:
-        raise WalletError(f"{wallet.content.name} is not enrolled; enrol with: salus party enrol --role {wallet.content.role} NAME")
+        raise WalletError(
+            f"{wallet.content.name} is not enrolled; enrol with: salus party enrol --role {wallet.content.role} NAME"
+        )
     return MemberKey.from_secret(entry.record, entry.secret, ledger.domain.Pub)
 
 

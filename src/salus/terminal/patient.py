@@ -176,7 +176,7 @@ class PatientTerminal:
 
         A lost slot race means all of it again with the next slot and the next credential.
 
-        :raises Refused: ``unknown-party``, ``no-free-slot``, ``quota`` (no unused credential), ``revoked``, and what nodes refuse.
+        :raises Refused: ``unknown-party``, ``no-free-slot``, ``quota`` (no credential), ``revoked``, and what nodes refuse.
         :raises TransportError: the outcome is not known yet; :meth:`resume` finds out.
         """
         lost: Refused | None = None
@@ -219,10 +219,20 @@ class PatientTerminal:
             request, pending = draft.finish(sealed.body.digest, sealed.body.size_bytes, receipt, sealed.m_pa_digest, self._random)
         id_ = request.tx_hash().hex()[:16]
         entry = ConsultationEntry(
-            id=id_, state=SENT, doctor=doctor, day=day, sn=slot.sn, tx_hash=request.tx_hash(), nullifier=request.nf, quarter=credential.quarter,
-            index=credential.index, deadline_ms=valid_until, body_digest=request.digest, body_size_bytes=request.size_bytes,
+            id=id_,
+            state=SENT,
+            doctor=doctor,
+            day=day,
+            sn=slot.sn,
+            tx_hash=request.tx_hash(),
+            nullifier=request.nf,
+            quarter=credential.quarter,
+            index=credential.index,
+            deadline_ms=valid_until,
+            body_digest=request.digest,
+            body_size_bytes=request.size_bytes,
             file_name=safe_file_name(payload.file_name),
-        )  # fmt: skip
+        )
         # all that the check-up and a repetition need is durable before the transaction leaves
         make_private_directory(self._outgoing)
         write_atomic(self._outgoing / id_, request.encode())
@@ -299,7 +309,7 @@ class PatientTerminal:
     def read(self, id_: str, progress: Progress = no_progress) -> Diagnosis:
         """Check the reply to a consultation and open it (phase 12); then erase the one-time keys.
 
-        :raises Refused: ``not-committed`` while there is no reply; ``erased`` when it was read before; every check of the check-up.
+        :raises Refused: ``not-committed`` while there is no reply; ``erased`` if it was read before; every check.
         """
         entry = self._wallet.content.consultation(id_)
         self._ledger.refresh()

@@ -89,6 +89,7 @@ class ProcessStage:
                 return
 
     def enter(self, role: str, name: str, display_name: str, *, cheating: bool = False) -> str:
+        """Make a wallet and a terminal."""
         party = f"{role}-{slug(name)}"
         arguments = [PERSON, "--role", role, "--name", name, "--display-name", display_name]
         arguments += ["--memory-kib", str(DEMO_COST.memory_kib), *(["--cheating"] if cheating else [])]
@@ -96,17 +97,21 @@ class ProcessStage:
         return party
 
     def code(self, role: str, name: str, display_name: str) -> str:
+        """The centre hands out an enrolment code."""
         code: str = self._call(ADMIN, "code", [role, name, display_name])
         return code
 
     def do(self, party: str, command: str, **arguments: Any) -> Result:
+        """A person carries out a command."""
         result: Result = self._call(party, command, arguments)
         return result
 
     def leave(self, party: str) -> None:
+        """The person closes the wallet."""
         self._end(self._processes.pop(party))
 
     def revoke_patient(self, identity: str) -> None:
+        """The centre revokes a patient."""
         self._call(ADMIN, "revoke-patient", [identity])
 
     def node_status(self) -> list[dict[str, Any]]:
@@ -122,11 +127,13 @@ class ProcessStage:
         return [{"name": s.name, "height": s.height, "application_hash": s.application_hash.hex()} for s in status]
 
     def export(self, path: Path) -> None:
+        """Write an export of the ledger."""
         names = [m.name for m in self._genesis.validators().members]
         client = LedgerClient(self._transport, names, self._genesis, system_ms, lambda ms: time.sleep(ms / 1000))
         write_export(client.network, self._genesis.hash(), client.encoded_blocks(), path)
 
     def close(self) -> None:
+        """End all parties."""
         for process in reversed(self._processes.values()):
             self._end(process)
         self._processes.clear()

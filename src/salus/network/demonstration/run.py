@@ -56,7 +56,10 @@ class DemoOptions(msgspec.Struct, frozen=True):
 
 
 def run_demo(
-    options: DemoOptions, tell: Tell = lambda *_: None, random: Random | None = None, make_stage: Callable[..., Stage] | None = None
+    options: DemoOptions,
+    tell: Tell = lambda *_: None,
+    random: Random | None = None,
+    make_stage: Callable[..., Stage] | None = None,
 ) -> Result:
     """Run the demonstration with suite mbpa-r1 and return its report (JSON types only).
 
@@ -135,7 +138,8 @@ class _Script:
             "suite": "mbpa-r1",
             "height": max(s["height"] for s in status),
             "application_hashes": {s["name"]: s["application_hash"] for s in status},
-            "ledger_verified": verified["ledger_verified"] and all(verified["application_hash"] == s["application_hash"] for s in status),
+            "ledger_verified": verified["ledger_verified"]
+            and all(verified["application_hash"] == s["application_hash"] for s in status),
             "verified": verified,
             "consultations": consultations,
             "refused": refused,

@@ -55,6 +55,7 @@ class LocalStage:
         self.home = network.home.directory
 
     def enter(self, role: str, name: str, display_name: str, *, cheating: bool = False) -> str:
+        """Make a wallet and a terminal."""
         party = f"{role}-{slug(name)}"
         actors = CHEATS if cheating else None
         actor, _ = self._network.create_person(role, name, self._passphrase, display_name, cost=DEMO_COST, actors=actors)
@@ -62,23 +63,32 @@ class LocalStage:
         return party
 
     def code(self, role: str, name: str, display_name: str) -> str:
+        """The centre hands out an enrolment code."""
         return self._network.centre.new_code(role, name, display_name)
 
     def do(self, party: str, command: str, **arguments: Any) -> Result:
+        """A person carries out a command."""
         result: Result = self._actors[party].do(command, arguments)
         return result
 
     def leave(self, party: str) -> None:
+        """The person closes the wallet."""
         self._network.dismiss(self._actors.pop(party))
 
     def revoke_patient(self, identity: str) -> None:
+        """The centre revokes a patient."""
         self._network.centre.revoke_patient(identity)
 
     def node_status(self) -> list[dict[str, Any]]:
-        return [{"name": s.name, "height": s.height, "application_hash": s.application_hash.hex()} for s in self._network.status()]
+        """Name, height and application hash of every node."""
+        return [
+            {"name": s.name, "height": s.height, "application_hash": s.application_hash.hex()} for s in self._network.status()
+        ]
 
     def export(self, path: Path) -> None:
+        """Write an export of the ledger."""
         self._network.export(path)
 
     def close(self) -> None:
+        """End all parties."""
         self._network.close()
