@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -38,6 +39,11 @@ NODES: Final = 4
 REQUEST_LIMIT: Final = 2.5
 ADMISSION_LIMIT: Final = 1.5
 CORES_LIMIT: Final = 1.6
+FREE_CORE_GAIN: Final = 1.5
+"""What a plain batch gains by a second core that nobody else uses, at least; 1.8 to 1.95 were measured."""
+ROUNDS: Final = 6
+"""How often admission is measured again while the second core is busy with something else."""
+ROUND_PAUSE_S: Final = 2.0
 COLUMNS: Final = ("phase", "measured_ms", "counted_operations", "counted_floor_ms", "over_floor", "printed_operations")
 
 
@@ -109,10 +115,15 @@ def admission(context: Context) -> Part:
     if any(isinstance(answer, str) for answer in _native.admit_requests(items, network, centre)):
         raise SalusError("the bench's own honest requests were refused")
     repeats = 2 if context.quick else 9
-    times = _by_cores(lambda: _native.admit_requests(items, network, centre), repeats, size)
+    times, plain = {1: float("inf"), 2: float("inf")}, {1: float("inf"), 2: float("inf")}
     scalars = [random_scalar(context.random) for _ in range(size)]
     points = from_uniform_batch([context.random(64) for _ in range(size)])
-    plain = _by_cores(lambda: mul_batch(scalars, points), repeats, size)
+    for _ in range(1 if context.quick else ROUNDS):
+        _by_cores(lambda: _native.admit_requests(items, network, centre), repeats, size, times)
+        _by_cores(lambda: mul_batch(scalars, points), repeats, size, plain)
+        if plain[1] / plain[2] > FREE_CORE_GAIN:
+            break
+        time.sleep(ROUND_PAUSE_S)
     single = best_ms(lambda: _native.admit_requests(items[:1], network, centre), repeats * 20)
     floor = floor_ms(context.measured_ms, FLOORS["node"])
     rows: tuple[tuple[Cell, ...], ...] = (
@@ -125,6 +136,7 @@ def admission(context: Context) -> Part:
     notes = (
         f"Floor of one request: {describe(FLOORS['node'])}.",
         f"For comparison, a plain batch of multiplications gains {plain[1] / plain[2]:.2f} by a second core in this run.",
+        *(() if plain[1] / plain[2] > FREE_CORE_GAIN else ("The second core was not free: the gain by it says nothing.",)),
     )
     targets = (
         Target("admission of a batch of 512 over its floor, one core", times[1] / floor, ADMISSION_LIMIT),
@@ -133,9 +145,9 @@ def admission(context: Context) -> Part:
     return Part((Section("admission", "Admission at a node, mbpa-r1", columns, rows, notes),), targets)
 
 
-def _by_cores(operation: Callable[[], object], repeats: int, size: int) -> dict[int, float]:
-    """Time of one element of a batch on one and on two cores; in turns, so that a passing load meets both alike."""
-    threads, times = _native.threads(), {1: float("inf"), 2: float("inf")}
+def _by_cores(operation: Callable[[], object], repeats: int, size: int, times: dict[int, float]) -> None:
+    """Lower ``times`` to that of one element of a batch on one and on two cores; in turns, so that a load meets both alike."""
+    threads = _native.threads()
     try:
         for _ in range(repeats):
             for cores in times:
@@ -143,7 +155,6 @@ def _by_cores(operation: Callable[[], object], repeats: int, size: int) -> dict[
                 times[cores] = min(times[cores], best_ms(operation, 1) / size)
     finally:
         _native.set_threads(threads)
-    return times
 
 
 def counted(operation: Callable[[], object]) -> dict[str, int]:

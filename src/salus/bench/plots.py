@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,8 @@ from salus.bench.model import Plot
 from salus.errors import SalusError
 
 FORMATS: Final = ("png", "svg")
+_LABEL_WIDTH: Final = 14
+"""Characters of a group's name before it is broken into lines."""
 _GROUP_WIDTH: Final = 0.8
 """Share of the distance between two groups that their bars fill."""
 
@@ -37,7 +40,7 @@ def _draw_one(plot: Plot, directory: Path, formats: Sequence[str]) -> list[Path]
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     if plot.kind == "bars":
@@ -55,7 +58,7 @@ def _draw_one(plot: Plot, directory: Path, formats: Sequence[str]) -> list[Path]
     axes.set_ylabel(plot.y_label)
     axes.set_xlabel(plot.x_label)
     axes.grid(visible=True, axis="y", alpha=0.3)
-    axes.legend(fontsize="small")
+    figure.legend(loc="outside right upper", fontsize="small")
     paths = [directory / f"{plot.key}.{suffix}" for suffix in formats]
     for path, suffix in zip(paths, formats, strict=True):
         metadata = {"Date": None} if suffix == "svg" else {}
@@ -68,4 +71,4 @@ def _bars(axes: Any, plot: Plot) -> None:
     for i, (name, values) in enumerate(plot.series):
         offset = (i - (len(plot.series) - 1) / 2) * width
         axes.bar([group + offset for group in range(len(values))], values, width, label=name)
-    axes.set_xticks(range(len(plot.labels)), plot.labels)
+    axes.set_xticks(range(len(plot.labels)), [textwrap.fill(label, _LABEL_WIDTH) for label in plot.labels], fontsize="small")
