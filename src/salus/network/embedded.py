@@ -6,7 +6,7 @@ Like an embedded database: open a home, work through real consensus, close it. W
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -18,11 +18,11 @@ from salus.cloud.key import load_cloud_key
 from salus.cloud.party import CloudParty
 from salus.errors import ConsensusError, Refused, TransportError
 from salus.files import HomeLock, make_private_directory
-from salus.ledger.client import LedgerClient
+from salus.ledger.client import PATIENCE_MS, LedgerClient
 from salus.ledger.constants import Constants
 from salus.ledger.export import write_export
 from salus.ledger.genesis import Genesis
-from salus.ledger.node_api import NodeStatus
+from salus.ledger.node_api import COMMITTED, PENDING, REFUSED, SUBMIT, SUBMIT_MAX, NodeStatus, Outcome, Submission, Submit
 from salus.network.actors import ACTORS, Actor, Surroundings
 from salus.network.founding import Founded, found
 from salus.network.home import Home
@@ -196,14 +196,42 @@ class EmbeddedNetwork:
     def _pump(self) -> None:
         """Until no node has anything to do now; what waits for a timer is done when somebody waits for it."""
         for _ in range(ROUNDS_MAX):
-            now = self.now_ms()
-            working = [n for n in self.nodes if n.busy or n.runner.timer_ms <= now]
-            if not working:
+            if not self.turn():
                 return
-            for node in working:
-                node.work()
-                self._carry(node)
         raise ConsensusError("the replicas exchange messages without end; see their logs")
+
+    def turn(self) -> bool:
+        """Let every node that has something to do now work once, and carry its messages; False if none had."""
+        now = self.now_ms()
+        working = [n for n in self.nodes if n.busy or n.runner.timer_ms <= now]
+        for node in working:
+            node.work()
+            self._carry(node)
+        return bool(working)
+
+    def submit_many(self, transactions: Sequence[bytes], patience_ms: int = PATIENCE_MS) -> list[Outcome]:
+        """Submit transactions to one node after the other and work until each is committed or refused.
+
+        :param transactions: encoded; bodies that they speak of are with the cloud already.
+        :return: for each the node's word: ``committed`` at a height, or ``refused`` with a reason; still ``pending`` if the
+            network does not get on within ``patience_ms``. Submitting the same bytes again is safe.
+        """
+        outcomes: list[Outcome] = []
+        for start in range(0, len(transactions), SUBMIT_MAX):
+            part = tuple(transactions[start : start + SUBMIT_MAX])
+            node = self.nodes[start // SUBMIT_MAX % len(self.nodes)]
+            answers = Submission.decode(self.local.call(node.name, SUBMIT, Submit(part).encode())).answers
+            self.settle()
+            deadline = time.monotonic() + patience_ms / 1000
+            for answer in answers:
+                outcome = node.outcome(answer.tx_hash)
+                while outcome.state == PENDING and time.monotonic() < deadline:
+                    self._wait_ms(1)
+                    outcome = node.outcome(answer.tx_hash)
+                if answer.reason is not None and outcome.state != COMMITTED:
+                    outcome = Outcome(REFUSED, 0, answer.reason, answer.detail, 0)
+                outcomes.append(outcome)
+        return outcomes
 
     def _carry(self, node: Node) -> None:
         outbox = node.runner.outbox
