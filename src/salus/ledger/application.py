@@ -162,7 +162,7 @@ class LedgerApplication:
                 continue
             claims += found
             owners += [index] * len(found)
-        for failing in failing_claims(claims, self._verified):
+        for failing in reversed(failing_claims(claims, self._verified)):
             refusals[owners[failing]] = claims[failing].refusal()
         passing = [i for i, refusal in enumerate(refusals) if refusal is None]
         for index, secret in zip(passing, self._secret_refusals([decoded[i] for i in passing], time_ms), strict=True):
