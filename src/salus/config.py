@@ -99,9 +99,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """How one setting is called in each place. ``key`` is its path in the file, ``option`` its long option."""
+    """How one setting is called in each place. ``name`` is its path in the file, ``option`` its long option."""
 
-    key: str
+    name: str
     variable: str
     option: str
     meaning: str
@@ -128,14 +128,14 @@ def load_settings(
 ) -> Settings:
     """Gather the settings from options, environment, configuration file and defaults, in this order.
 
-    :param options: values by key of :data:`SETTINGS` (``"home"``, ``"log.level"``); None values count as not given.
+    :param options: values by name in :data:`SETTINGS` (``"home"``, ``"log.level"``); None values count as not given.
     :param environment: variables; default: the process's own.
     :param config_file: the file to read; default: ``SALUS_CONFIG``, else the user's own if there is one.
     :raises ConfigError: naming the file, variable or option at fault.
     """
     variables = os.environ if environment is None else environment
     given = {key: value for key, value in (options or {}).items() if value is not None}
-    known = {setting.key: setting for setting in SETTINGS}
+    known = {setting.name: setting for setting in SETTINGS}
     for key in given:
         if key not in known:
             raise ConfigError(f"option {key!r} is no setting; known are {', '.join(known)}")
@@ -143,7 +143,7 @@ def load_settings(
     raw = _read_file(config_file, variables)
     for setting in SETTINGS:
         if variables.get(setting.variable):
-            _put(raw, setting.key, variables[setting.variable], f"environment variable {setting.variable}")
+            _put(raw, setting.name, variables[setting.variable], f"environment variable {setting.variable}")
     for key, value in given.items():
         _put(raw, key, value, f"option {known[key].option}")
 

@@ -30,7 +30,6 @@ def run_fuzzer(tmp_path: Path, seconds: int, seed: int) -> str:
             "-timeout=20",
         ],
         cwd=TESTS,
-        cwd=TESTS,
         capture_output=True,
         text=True,
         timeout=seconds + 120,

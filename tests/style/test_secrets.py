@@ -14,7 +14,7 @@ from support.instances import all_classes
 
 SECRET_NAME = re.compile(r"(^|_)(secrets?|theta|passphrase|password|phrase|entropy|seed|private|plaintext|[a-z]*_?keys?)($|_)")
 PUBLIC_NAME = re.compile(
-    r"public|_key_(id|hash|digest)$|(^|_)(raw_key|map_key|state_key|sort_key|key_path|key_file|key_bits|object_key)s?$"
+    r"public|_key_(id|hash|digest)$|(^|_)(raw_key|map_key|state_key|sort_key|key_path|key_file|one_time_key)s?$"
 )
 
 

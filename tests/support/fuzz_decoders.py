@@ -1,8 +1,9 @@
-"""Coverage-guided fuzzing of every decoder, in a process of its own: `PYTHONPATH=tests python -m support.fuzz_decoders CORPUS ..`.
+"""Coverage-guided fuzzing of every decoder, in a process of its own.
 
-Each input is one byte that chooses a decoder, then the bytes to decode. A decoder may refuse with one of the project's
+Run in `tests` as `python -m support.fuzz_decoders CORPUS`, with libFuzzer's options after it. Each input is two bytes that
+choose a decoder, then the bytes to decode. A decoder may refuse with one of the project's
 own errors; whatever it accepts must be the encoding of what it gave. Anything else ends the process with the input
-written to a file, which replays as `PYTHONPATH=tests python -m support.fuzz_decoders FILE`.
+written to a file, which replays as `python -m support.fuzz_decoders FILE`.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ DECODERS: list[Decoder] = [decode_value, *[message_decoder(cls) for cls in TYPES
 
 
 def test_one_input(data: bytes) -> None:
-    """Called by the fuzzer. Two bytes choose, so that more than 256 decoders fit."""
+    """Called by the fuzzer. Two bytes choose, for there may be more than 256 decoders."""
     if len(data) >= 2:
         DECODERS[int.from_bytes(data[:2], "big") % len(DECODERS)](data[2:])
 
