@@ -1,0 +1,254 @@
+"""An embedded network under load, in a process of its own: ``python -m salus.bench.embedded_load PLAN``.
+
+The process holds four replicas, cloud and centre as any embedded network does, and nothing else: requests are read from
+files as they are sent. It prints one :class:`Measured` as JSON.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from salus.bench.embedded_requests import build_requests, open_slots, read_requests, register_doctors
+from salus.consensus.block import transaction_hash
+from salus.errors import ConsensusError
+from salus.ledger.application import CommittedBlock
+from salus.ledger.node_api import COMMITTED, SUBMIT, SUBMIT_MAX, Submission, Submit
+from salus.network.embedded import EmbeddedNetwork
+from salus.terminal.sealed import Argon2Cost
+
+CHEAP: Final = Argon2Cost(memory_kib=8 * 1024, iterations=1, lanes=1)
+"""The institutions' wallets are thrown away with the network."""
+BATCH: Final = 256
+"""Transactions of one call while the network is kept busy."""
+OUTSTANDING: Final = 1024
+"""Transactions on their way while the network is kept busy: the block in flight, and the next."""
+
+IDLE_S: Final = 0.0002
+MIB: Final = 1024 * 1024
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What to measure.
+
+    :ivar home: directory of the network. :ivar lone: lone transactions, at the start and after the history.
+    :ivar history: transactions of history to reach. :ivar window: transactions of one window of it.
+    :ivar rates: offered loads, transactions a second. :ivar seconds: of each.
+    """
+
+    home: str
+    lone: int
+    history: int
+    window: int
+    rates: tuple[int, ...]
+    seconds: float
+
+    @property
+    def requests(self) -> int:
+        """Requests that the plan needs."""
+        offered = sum(int(rate * self.seconds) for rate in self.rates)
+        return max(self.history, self.lone) + self.lone + offered
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A stretch of history, the network kept busy.
+
+    :ivar history: transactions committed at its end. :ivar wall_us, cpu_us: of one transaction; CPU of all threads and replicas.
+    :ivar blocks: decided meanwhile. :ivar rss_mib: resident memory of the whole process at its end.
+    """
+
+    history: int
+    wall_us: float
+    cpu_us: float
+    blocks: int
+    rss_mib: float
+
+
+class Offered(msgspec.Struct, frozen=True):
+    """One offered load.
+
+    :ivar rate: transactions offered a second. :ivar reached: committed a second, from the first arrival to the last commit.
+    :ivar latencies_ms: from each arrival to its commit on the node it was given to.
+    """
+
+    rate: int
+    reached: float
+    latencies_ms: tuple[float, ...]
+
+
+class Lone(msgspec.Struct, frozen=True):
+    """Lone transactions, each alone in the network.
+
+    :ivar history: transactions in front of the first. :ivar committed_ms: until the own node's commit is durable.
+    :ivar proven_ms: until the client has verified the proof of inclusion under a certified header.
+    """
+
+    history: int
+    committed_ms: tuple[float, ...]
+    proven_ms: tuple[float, ...]
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """Everything that one run measured.
+
+    :ivar start_rss_mib: memory before any request. :ivar disk_mib: of one node, at the end of the history.
+    :ivar build_us: of making one request beforehand, on all cores.
+    """
+
+    start_rss_mib: float
+    peak_rss_mib: float
+    disk_mib: float
+    build_us: float
+    lone: tuple[Lone, ...]
+    windows: tuple[Window, ...]
+    offered: tuple[Offered, ...]
+
+
+class Load:
+    """Sends requests into a network and notes when they are committed.
+
+    :ivar committed: requests committed on the nodes they were given to.
+    """
+
+    def __init__(self, network: EmbeddedNetwork, requests: Iterator[bytes]) -> None:
+        self._network = network
+        self._requests = requests
+        self._waiting: list[dict[bytes, float]] = [{} for _ in network.nodes]
+        self._latencies_ms: list[float] = []
+        self._turns = 0
+        self.committed = 0
+        for number, node in enumerate(network.nodes):
+            node.application.listen(partial(self._note, number))
+
+    def _note(self, node: int, block: CommittedBlock) -> None:
+        """A node has committed a block, durably: what it was asked to carry has its latency now."""
+        now, waiting = time.perf_counter(), self._waiting[node]
+        for tx_hash in block.applied.transaction_hashes:
+            since = waiting.pop(tx_hash, None)
+            if since is not None:
+                self._latencies_ms.append((now - since) * 1000)
+                self.committed += 1
+
+    @property
+    def _outstanding(self) -> int:
+        return sum(map(len, self._waiting))
+
+    def _send(self, count: int, since: float, spread: float = 0.0) -> None:
+        """Give the next requests to the next node in turn; ``since`` the first arrived, and one each ``spread`` seconds."""
+        place = self._turns % len(self._waiting)
+        self._turns += 1
+        batch = tuple(islice(self._requests, count))
+        for number, request in enumerate(batch):
+            self._waiting[place][transaction_hash(request)] = since + number * spread
+        call = Submit(batch).encode()
+        for answer in Submission.decode(self._network.local.call(self._network.nodes[place].name, SUBMIT, call)).answers:
+            if answer.reason is not None:
+                raise ConsensusError(f"a request of the bench was refused: {answer.reason} {answer.detail}")
+
+    def carry(self, count: int) -> None:
+        """Carry ``count`` requests to their commit on all nodes, keeping the network busy."""
+        left = count
+        while left or self._outstanding:
+            if left and self._outstanding < OUTSTANDING:
+                size = min(BATCH, left)
+                self._send(size, time.perf_counter())
+                left -= size
+            self._network.turn()
+        self._network.settle()
+
+    def window(self, count: int) -> Window:
+        """Carry ``count`` requests and say what one cost."""
+        wall, cpu, height = time.perf_counter(), time.process_time(), self._height
+        self.carry(count)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        return Window(self.committed, wall / count * 1e6, cpu / count * 1e6, self._height - height, resident_mib())
+
+    @property
+    def _height(self) -> int:
+        return self._network.nodes[0].runner.height
+
+    def offer(self, rate: int, seconds: float) -> Offered:
+        """Let requests arrive evenly at ``rate``, whatever becomes of those before; wait for the last commit."""
+        self._latencies_ms.clear()
+        start, sent, count = time.perf_counter(), 0, int(rate * seconds)
+        while sent < count or self._outstanding:
+            due = min(count, int((time.perf_counter() - start) * rate) + 1, sent + SUBMIT_MAX)
+            if due > sent:
+                self._send(due - sent, start + sent / rate, 1 / rate)
+                sent = due
+            if not self._network.turn():
+                time.sleep(IDLE_S)
+        elapsed = time.perf_counter() - start
+        self._network.settle()
+        return Offered(rate, count / elapsed, tuple(self._latencies_ms))
+
+    def lone(self, count: int) -> Lone:
+        """Send single requests through a client, each when the one before is proven and the network rests."""
+        history, client = self.committed, self._network.client()
+        self._latencies_ms.clear()
+        proven: list[float] = []
+        for request in islice(self._requests, count):
+            start = time.perf_counter()
+            self._waiting[0][transaction_hash(request)] = start
+            client.submit(request)
+            proven.append((time.perf_counter() - start) * 1000)
+        return Lone(history, tuple(self._latencies_ms), tuple(proven))
+
+
+def resident_mib() -> float:
+    """Resident memory of this process, as the system counts it."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / MIB
+
+
+def measure(plan: Plan) -> Measured:
+    """Found a network, make the requests, and measure."""
+    home = Path(plan.home)
+    with EmbeddedNetwork.create(home / "network", b"bench", cost=CHEAP) as network:
+        doctors, registrations = register_doctors(network, os.urandom)
+        _committed(network, registrations)
+        time_ms = network.client().time_ms
+        slots, publications = open_slots(network.genesis.network(), doctors, plan.requests, time_ms, os.urandom)
+        for first in range(0, len(publications), len(doctors)):
+            # A doctor's next slots are accepted when those before them are committed.
+            _committed(network, publications[first : first + len(doctors)])
+        start = time.perf_counter()
+        files = build_requests(network, doctors, slots, home / "requests")
+        build_us = (time.perf_counter() - start) / plan.requests * 1e6
+        del slots, publications
+        load = Load(network, read_requests(files))
+        start_mib = resident_mib()
+        lone = [load.lone(plan.lone)]
+        windows = []
+        while load.committed < plan.history:
+            windows.append(load.window(min(plan.window, plan.history - load.committed)))
+        disk_mib = sum(f.stat().st_size for f in network.home.nodes()[0].rglob("*") if f.is_file()) / MIB
+        peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        lone.append(load.lone(plan.lone))
+        offered = [load.offer(rate, plan.seconds) for rate in plan.rates]
+    return Measured(start_mib, peak_mib, disk_mib, build_us, tuple(lone), tuple(windows), tuple(offered))
+
+
+def _committed(network: EmbeddedNetwork, transactions: list[bytes]) -> None:
+    for outcome in network.submit_many(transactions):
+        if outcome.state != COMMITTED:
+            raise ConsensusError(f"the bench's own set-up was refused: {outcome.reason} {outcome.detail}")
+
+
+def main() -> None:
+    """Carry out the plan in the file named on the command line, and print what was measured."""
+    plan = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Plan)
+    sys.stdout.write(msgspec.json.encode(measure(plan)).decode() + "\n")
+
+
+if __name__ == "__main__":
+    main()
