@@ -54,9 +54,6 @@ class RegistrationAnswer(Message, frozen=True):
     y: Bytes32
     Q: Bytes32
 
-    def __repr__(self) -> str:
-        return f"RegistrationAnswer(Q={self.Q.hex()[:8]}..)"
-
 
 class SharedValue(Message, frozen=True):
     """Output of Algorithm 6: (a_0, .., a_(t-1), R, pk_BC); the leading coefficient 1 is left out."""
@@ -75,9 +72,6 @@ class HealthData(Message, frozen=True):
     data: Data
     time_ms: int
 
-    def __repr__(self) -> str:
-        return f"HealthData({len(self.data)} bytes)"
-
 
 class RequestPlaintext(Message, frozen=True):
     """What C_PA encrypts: (m_PA, h2(m_PA, key^1_PD), ID_DO, sn)."""
@@ -87,9 +81,6 @@ class RequestPlaintext(Message, frozen=True):
     check: Bytes32
     ID_DO: Name
     sn: int
-
-    def __repr__(self) -> str:
-        return f"RequestPlaintext(sn={self.sn})"
 
 
 class ReplyPlaintext(Message, frozen=True):
@@ -105,9 +96,6 @@ class ReplyPlaintext(Message, frozen=True):
     ID_DO: Name
     pid: Pid
     sn: int
-
-    def __repr__(self) -> str:
-        return f"ReplyPlaintext(sn={self.sn})"
 
 
 class Transaction1(Message, frozen=True):
