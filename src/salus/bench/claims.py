@@ -84,7 +84,7 @@ CLAIMS: Final = (
         "yes, by PBFT",
         _NETWORK + "test_consultations_through_consensus",
         "yes, by PBFT",
-        _NETWORK + "test_consultations_through_consensus",
+        _R1 + "no_forks.py::test_honest_nodes_never_commit_different_blocks",
     ),
     Claim(
         "resilience to impersonation attack",
