@@ -31,12 +31,15 @@ from salus.ledger.node_api import (
     UNKNOWN,
     Blocks,
     BlocksRequest,
+    NodeStatus,
     Outcome,
     OutcomeRequest,
     Query,
+    StatusRequest,
     Submission,
     Submit,
 )
+from salus.ledger.node_api import STATUS as NODE_STATUS
 from salus.ledger.proofs import verify_state, verify_transaction
 from salus.ledger.state import Table
 from salus.transport import Transport
@@ -45,8 +48,11 @@ PATIENCE_MS: Final = 30_000
 """How long a submission waits for its commit before the caller is told that the outcome is open."""
 FIRST_WAIT_MS: Final = 2
 LONGEST_WAIT_MS: Final = 200
+CLOCK_LOOK_MS: Final = 1_000
+"""How often a waiting client asks the nodes whether a clock holds them up."""
 SLOTS_LOOKED_AT: Final = 4096
 """Newest slots of a doctor in which free ones of a day are looked for."""
+_CLOCK: Final = "clock: "
 _PASS_ON: Final = frozenset({"no-shared-value", "pool-full", "internal", "unreachable"})
 """Refusals that another node may not share."""
 
@@ -99,7 +105,7 @@ class LedgerClient:
     """One party's view of the ledger.
 
     :param nodes: names of nodes to ask, the preferred first.
-    :param now_ms: clock for waiting, milliseconds. :param sleep_ms: waits.
+    :param now_ms: clock for waiting, milliseconds; better one that never jumps. :param sleep_ms: waits.
     """
 
     def __init__(
@@ -110,12 +116,14 @@ class LedgerClient:
         now_ms: Callable[[], int],
         sleep_ms: Callable[[int], None],
         patience_ms: int = PATIENCE_MS,
+        max_age_ms: int = 0,
     ) -> None:
         self._transport = transport
         self._nodes = list(nodes)
         self._now_ms = now_ms
         self._sleep_ms = sleep_ms
         self._patience_ms = patience_ms
+        self._max_age_ms = max_age_ms
         self.genesis = genesis
         self.network = genesis.network()
         self.domain = genesis.domain()
@@ -362,19 +370,47 @@ class LedgerClient:
 
     def _wait(self, look: Callable[[], T | None], what: str) -> T:
         deadline = self._now_ms() + self._patience_ms
+        look_at_clock_ms = self._now_ms() + CLOCK_LOOK_MS
         pause = FIRST_WAIT_MS
         while True:
-            failure: TransportError | None = None
+            failure = ""
             try:
                 found = look()
                 if found is not None:
                     return found
             except TransportError as error:
-                failure = error
-            if self._now_ms() >= deadline:
-                raise failure or TransportError(f"{what} was not seen within {self._patience_ms / 1000:.0f} s; it may still come")
+                failure = f"; {error}"
+            now = self._now_ms()
+            if now >= look_at_clock_ms or now >= deadline:
+                look_at_clock_ms = now + CLOCK_LOOK_MS
+                state = self._nodes_say()
+            if now >= deadline:
+                seconds = f"{self._patience_ms / 1000:g} s"
+                raise TransportError(f"{what} was not seen within {seconds}; it may still come{failure}; {state}")
             self._sleep_ms(pause)
             pause = min(2 * pause, LONGEST_WAIT_MS)
+
+    def _nodes_say(self) -> str:
+        """Why nothing happens, as far as the nodes say.
+
+        :raises Refused: ``clock`` if more nodes than may lie say that clock and ledger disagree.
+        """
+        complaints: dict[str, str] = {}
+        answering = 0
+        for node in self._nodes:
+            try:
+                status = NodeStatus.decode(self._transport.call(node, NODE_STATUS, StatusRequest().encode()))
+            except (Refused, TransportError) as error:
+                complaints[node] = str(error)
+                continue
+            answering += 1
+            if status.complaint:
+                complaints[node] = status.complaint
+        clock = [text.removeprefix(_CLOCK) for text in complaints.values() if text.startswith(_CLOCK)]
+        if len(clock) > self._validators.faulty:
+            raise Refused("clock", clock[0])
+        found = f"{answering} of {len(self._nodes)} nodes answer, {self._validators.quorum} are needed to commit"
+        return "; ".join([found, *(f"{node}: {text}" for node, text in complaints.items())])
 
     # --- proven state ---
 
@@ -404,6 +440,11 @@ class LedgerClient:
         """Keep the newest header; an answer older than one seen before is a lagging node's."""
         if certified.header.height < self.height:
             raise TransportError(f"the node answers as of height {certified.header.height}, {self.height} was seen before")
+        age_ms = self._now_ms() - certified.header.time_ms
+        if self._max_age_ms and age_ms > self._max_age_ms:
+            raise TransportError(
+                f"the node's newest header is {age_ms / 1000:.0f} s old; at most {self._max_age_ms / 1000:.0f} s are believed"
+            )
         self._head = certified
 
     def _ask(self, path: str, question: Message, open_answer: Callable[[bytes], T]) -> T:
