@@ -18,7 +18,8 @@ from salus.cloud.key import load_cloud_key
 from salus.cloud.party import CloudParty
 from salus.errors import ConsensusError, Refused, TransportError
 from salus.files import HomeLock, make_private_directory
-from salus.ledger.client import PATIENCE_MS, LedgerClient
+from salus.ledger.asking import PATIENCE_MS
+from salus.ledger.client import LedgerClient
 from salus.ledger.constants import Constants
 from salus.ledger.export import write_export
 from salus.ledger.genesis import Genesis
@@ -67,11 +68,10 @@ class EmbeddedNetwork:
         self._actors: list[Actor] = []
         self.nodes: list[Node] = []
         self._settling = False
+        self.patience_ms = PATIENCE_MS
+        self._node_names: list[str] = []
         for directory in home.nodes():
-            node = Node(directory, self.genesis, self.local, now_ms, random)
-            self.nodes.append(node)
-            self._services[node.name] = node
-        self._by_name = {node.name: node for node in self.nodes}
+            self._node_names.append(self._run_node(directory).name)
         cloud = self.genesis.core.clouds[0].member.name
         key = load_cloud_key(home.cloud / CLOUD_KEY_FILE, self.genesis.domain().Pub)
         gateway = Gateway.open(home.cloud, self.genesis.network(), key, now_ms=now_ms, random=random)
@@ -181,6 +181,45 @@ class EmbeddedNetwork:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
+    def _run_node(self, directory: Path) -> Node:
+        node = Node(directory, self.genesis, self.local, self.now_ms, self.random)
+        self.nodes.append(node)
+        self._services[node.name] = node
+        return node
+
+    def stop_node(self, name: str) -> None:
+        """Stop one node, as if its machine were switched off; the others go on while they are more than two thirds.
+
+        :raises Refused: ``unknown-party`` if no such node runs.
+        """
+        node = self.node(name)
+        self.nodes.remove(node)
+        del self._services[name]
+        node.close()
+
+    def start_node(self, name: str) -> Node:
+        """Start a stopped node again; it catches up from its peers.
+
+        :raises Refused: ``unknown-party`` if no such node is stopped.
+        """
+        running = {node.name for node in self.nodes}
+        for number, directory in zip(self._node_names, self.home.nodes(), strict=True):
+            if number == name and name not in running:
+                node = self._run_node(directory)
+                self.nodes.sort(key=lambda n: self._node_names.index(n.name))
+                return node
+        raise Refused("unknown-party", f"{name} is no stopped node of this network")
+
+    def node(self, name: str) -> Node:
+        """A running node.
+
+        :raises Refused: ``unknown-party``.
+        """
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise Refused("unknown-party", f"no node {name} runs in {self.home.directory}")
+
     # --- working ---
 
     def settle(self) -> None:
@@ -203,7 +242,7 @@ class EmbeddedNetwork:
     def turn(self) -> bool:
         """Let every node that has something to do now work once, and carry its messages; False if none had."""
         now = self.now_ms()
-        working = [n for n in self.nodes if n.busy or n.runner.timer_ms <= now]
+        working = [n for n in self.nodes if n.busy or (n.runner.timer_ms <= now and not n.runner.error)]
         for node in working:
             node.work()
             self._carry(node)
@@ -245,8 +284,8 @@ class EmbeddedNetwork:
 
     def client(self, transport: Transport | None = None) -> LedgerClient:
         """A client of the ledger for one party."""
-        names = [node.name for node in self.nodes]
-        return LedgerClient(transport or self.transport, names, self.genesis, self.now_ms, self._wait_ms)
+        carrier = transport or self.transport
+        return LedgerClient(carrier, self._node_names, self.genesis, self.now_ms, self._wait_ms, self.patience_ms)
 
     def _wait_ms(self, wait_ms: int) -> None:
         self.settle()

@@ -1,0 +1,197 @@
+"""How a client asks nodes it does not believe: every answer is proven under a certified header, or another node is asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from salus.codec import Message
+from salus.consensus.block import CertifiedHeader
+from salus.consultation.registration import CentreRecord
+from salus.errors import CodecError, Refused, TransportError
+from salus.ledger import queries as q
+from salus.ledger.epoch_state import STATUS
+from salus.ledger.genesis import Genesis
+from salus.ledger.node_api import QUERY, NodeStatus, Query, StatusRequest
+from salus.ledger.node_api import STATUS as NODE_STATUS
+from salus.ledger.proofs import verify_state
+from salus.ledger.state import Table
+from salus.transport import Transport
+
+PATIENCE_MS: Final = 30_000
+"""How long a submission waits for its commit before the caller is told that the outcome is open."""
+FIRST_WAIT_MS: Final = 2
+LONGEST_WAIT_MS: Final = 200
+CLOCK_LOOK_MS: Final = 1_000
+"""How often a waiting client asks the nodes whether a clock holds them up."""
+PASS_ON: Final = frozenset({"no-shared-value", "pool-full", "internal", "unreachable"})
+"""Refusals that another node may not share."""
+_CLOCK: Final = "clock: "
+
+M = TypeVar("M", bound=Message)
+T = TypeVar("T")
+
+
+class Asking:
+    """The asking side of :class:`salus.ledger.client.LedgerClient`.
+
+    :param nodes: names of nodes to ask, the preferred first.
+    :param now_ms: clock, UTC milliseconds: how old a header is. :param sleep_ms: waits.
+    :param patience_ms: how long a submission is waited for.
+    :param max_age_ms: headers older than this are not believed; 0 for any age.
+    :param monotonic_ms: measures waiting; never jumps.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        nodes: Sequence[str],
+        genesis: Genesis,
+        now_ms: Callable[[], int],
+        sleep_ms: Callable[[int], None],
+        patience_ms: int = PATIENCE_MS,
+        max_age_ms: int = 0,
+        monotonic_ms: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000,
+    ) -> None:
+        self._transport = transport
+        self._nodes = list(nodes)
+        self._now_ms = now_ms
+        self._sleep_ms = sleep_ms
+        self._patience_ms = patience_ms
+        self._max_age_ms = max_age_ms
+        self._monotonic_ms = monotonic_ms
+        self.genesis = genesis
+        self.network = genesis.network()
+        self.domain = genesis.domain()
+        self.centre: CentreRecord = genesis.core.centre
+        self.constants = genesis.core.constants
+        self._validators = genesis.validators()
+        self._head: CertifiedHeader | None = None
+
+    # --- time and head ---
+
+    @property
+    def time_ms(self) -> int:
+        """Block time of the newest certified header seen; genesis time before the first."""
+        return self.genesis.core.time_ms if self._head is None else self._head.header.time_ms
+
+    @property
+    def height(self) -> int:
+        """Height of the newest certified header seen."""
+        return 0 if self._head is None else self._head.header.height
+
+    def refresh(self) -> None:
+        """Look at the newest certified header."""
+        self._state(STATUS, [b""])
+
+    def _wait(self, look: Callable[[], T | None], what: str) -> T:
+        deadline = self._monotonic_ms() + self._patience_ms
+        look_at_clock_ms = self._monotonic_ms() + CLOCK_LOOK_MS
+        pause = FIRST_WAIT_MS
+        while True:
+            failure = ""
+            try:
+                found = look()
+                if found is not None:
+                    return found
+            except TransportError as error:
+                failure = f"; {error}"
+            now = self._monotonic_ms()
+            if now >= look_at_clock_ms or now >= deadline:
+                look_at_clock_ms = now + CLOCK_LOOK_MS
+                state = self._nodes_say()
+            if now >= deadline:
+                seconds = f"{self._patience_ms / 1000:g} s"
+                raise TransportError(f"{what} was not seen within {seconds}; it may still come{failure}; {state}")
+            self._sleep_ms(pause)
+            pause = min(2 * pause, LONGEST_WAIT_MS)
+
+    def _nodes_say(self) -> str:
+        """Why nothing happens, as far as the nodes say.
+
+        :raises TransportError: more nodes than may lie say that clock and ledger disagree: waiting does not help.
+        """
+        complaints: dict[str, str] = {}
+        answering = 0
+        for node in self._nodes:
+            try:
+                status = NodeStatus.decode(self._transport.call(node, NODE_STATUS, StatusRequest().encode()))
+            except (Refused, TransportError) as error:
+                complaints[node] = str(error)
+                continue
+            answering += 1
+            if status.complaint:
+                complaints[node] = status.complaint
+        clock = [text for text in complaints.values() if text.startswith(_CLOCK)]
+        if len(clock) > self._validators.faulty:
+            raise TransportError(clock[0])
+        found = f"{answering} of {len(self._nodes)} nodes answer, {self._validators.quorum} are needed to commit"
+        return "; ".join([found, *(f"{node}: {text}" for node, text in complaints.items())])
+
+    # --- proven state ---
+
+    def _state(self, table: Table[M], raw_keys: Sequence[bytes]) -> list[M | None]:
+        values = self._raw_states(table.kind, raw_keys)
+        return [None if value is None else table.decode(value) for value in values]
+
+    def _states(self, table: Table[M], raw_keys: Sequence[bytes]) -> list[M | None]:
+        return self._state(table, raw_keys)
+
+    def _raw_states(self, kind: str, raw_keys: Sequence[bytes]) -> list[bytes | None]:
+        values: list[bytes | None] = []
+        for start in range(0, len(raw_keys), q.KEYS_A_QUERY):
+            values += self._prove(q.StateQuery(kind, tuple(raw_keys[start : start + q.KEYS_A_QUERY])))
+        return values
+
+    def _prove(self, asked: q.StateQuery) -> list[bytes | None]:
+        def open_answer(data: bytes) -> list[bytes | None]:
+            proof = q.StateProof.decode(data)
+            values = verify_state(proof, asked, self.network, self._validators)
+            self._note(proof.certified)
+            return list(values)
+
+        return self._ask(q.STATE, asked, open_answer)
+
+    def _note(self, certified: CertifiedHeader) -> None:
+        """Keep the newest header; an answer older than one seen before is a lagging node's."""
+        if certified.header.height < self.height:
+            raise TransportError(f"the node answers as of height {certified.header.height}, {self.height} was seen before")
+        age_ms = self._now_ms() - certified.header.time_ms
+        if self._max_age_ms and age_ms > self._max_age_ms:
+            raise TransportError(
+                f"the node's newest header is {age_ms / 1000:.0f} s old; at most {self._max_age_ms / 1000:.0f} s are believed"
+            )
+        self._head = certified
+
+    def _ask(self, path: str, question: Message, open_answer: Callable[[bytes], T]) -> T:
+        return self._each(QUERY, Query(path, question.encode()).encode(), open_answer)
+
+    def _each(self, method: str, body: bytes, open_answer: Callable[[bytes], T]) -> T:
+        """Ask node after node until one gives an answer that holds."""
+        failure: Refused | TransportError | None = None
+        for node in list(self._nodes):
+            try:
+                data = self._transport.call(node, method, body)
+            except Refused as refused:
+                if refused.reason not in PASS_ON:
+                    raise
+                failure = refused
+                continue
+            except TransportError as error:
+                failure = error
+                self._pass_over(node)
+                continue
+            try:
+                return open_answer(data)
+            except (Refused, CodecError, TransportError) as error:
+                # a lie or a lag of this node; another one may know better
+                failure = TransportError(f"{node}: {error}")
+                self._pass_over(node)
+        raise failure or TransportError("no node is known")
+
+    def _pass_over(self, node: str) -> None:
+        """Ask this node last from now on."""
+        if node in self._nodes:
+            self._nodes.remove(node)
+            self._nodes.append(node)
