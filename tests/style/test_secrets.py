@@ -10,7 +10,8 @@ import msgspec
 
 from salus._native import Scalar
 from salus.codec import Message
-from support.instances import all_classes
+from support.instances import all_classes, all_message_types
+from support.smallest import smallest
 
 SECRET_NAME = re.compile(r"(^|_)(secrets?|theta|passphrase|password|phrase|entropy|seed|private|plaintext|[a-z]*_?keys?)($|_)")
 PUBLIC_NAME = re.compile(
@@ -57,5 +58,5 @@ def test_messages_and_scalars_show_no_content() -> None:
     for shown in (repr(scalar), str(scalar), f"{scalar}", repr([scalar])):
         assert secret.hex() not in shown
         assert str(int.from_bytes(secret, "little")) not in shown
-    overriding = [cls.__qualname__ for cls in all_classes() if issubclass(cls, Message) and cls.__repr__ is not Message.__repr__]
-    assert overriding == []
+    showing = [cls.__qualname__ for cls in all_message_types() if re.search(r"\\xc5|c5c5", repr(smallest(cls, filler=0xC5)))]
+    assert showing == []

@@ -8,13 +8,13 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from salus.codec import Message, Size
 
 
-def smallest(cls: type[Message]) -> Any:
-    """An instance of ``cls``; zeros, empty texts, no elements."""
+def smallest(cls: type[Message], filler: int = 0) -> Any:
+    """An instance of ``cls``: zeros, the shortest texts and tuples, bytes all ``filler``."""
     hints = get_type_hints(cls, include_extras=True)
-    return cls(*[_smallest_field(hints[name]) for name in cls.__struct_fields__])
+    return cls(*[_smallest_field(hints[name], filler) for name in cls.__struct_fields__])
 
 
-def _smallest_field(hint: Any) -> Any:
+def _smallest_field(hint: Any, filler: int) -> Any:
     low = 0
     if get_origin(hint) is Annotated:
         hint, *extra = get_args(hint)
@@ -22,12 +22,12 @@ def _smallest_field(hint: Any) -> Any:
     if hint is int:
         return 0
     if hint is bytes:
-        return bytes(low)
+        return bytes([filler]) * low
     if hint is str:
         return "a" * low
     if get_origin(hint) is tuple:
-        return (_smallest_field(get_args(hint)[0]),) * low
+        return (_smallest_field(get_args(hint)[0], filler),) * low
     if isinstance(hint, type):
-        return smallest(hint)
+        return smallest(hint, filler)
     choices = get_args(hint)
-    return None if NoneType in choices else _smallest_field(choices[0])
+    return None if NoneType in choices else _smallest_field(choices[0], filler)
