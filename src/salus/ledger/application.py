@@ -11,7 +11,7 @@ import msgspec
 
 from salus._native import MerkleMap
 from salus.consensus.interface import ApplicationInfo, BlockInput, BlockVerdict, CheckResult, FinalisedBlock
-from salus.errors import ConsensusError, Refused, StorageError
+from salus.errors import ConsensusError, Refused, StorageError, refuse_unless
 from salus.ledger import answers, snapshots
 from salus.ledger.apply import AppliedBlock, BlockRun, InvalidBlock, application_hash, apply_block
 from salus.ledger.genesis import NETWORK, Genesis, initial_writes
@@ -262,7 +262,10 @@ class LedgerApplication:
         return b"".join(snapshots.write(self.network, self._head, self.store.leaves()))
 
     def restore(self, snapshot: bytes, application_hash: bytes) -> None:
-        """Replace the genesis state by a snapshot.
+        """Replace the genesis state by a snapshot; again, while no block was committed since.
+
+        Height and time are the snapshot's own words: the application hash does not cover them. The engine compares the
+        height with the certified header's, and takes another snapshot if it differs.
 
         :param application_hash: as a certified header carries it for the snapshot's height.
         :raises Refused: ``bad-encoding``, ``bad-proof`` if the snapshot is not of that state.
@@ -274,6 +277,18 @@ class LedgerApplication:
         self._trials.clear()
         self._finalised = None
         self._set_head(head)
+
+    def import_log(self, leaf_hashes: Sequence[bytes]) -> None:
+        """Fill in the log leaves in front of the snapshot that this node started from.
+
+        :param leaf_hashes: of the whole log from its first entry on, at least up to the snapshot.
+        :raises Refused: ``bad-proof`` if they are not the leaves of this log.
+        """
+        first = self.store.log_first()
+        later = [self.store.subtree(0, index) for index in range(first, self._head.log.count)]
+        same = EMPTY_LOG.extended([*leaf_hashes[:first], *later]) == self._head.log
+        refuse_unless(same, "bad-proof", "these are not the leaves of this log")
+        self.store.import_log(iter(leaf_hashes[:first]))
 
     # --- for the node ---
 

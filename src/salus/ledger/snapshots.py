@@ -98,7 +98,9 @@ def leaves(snapshot: bytes) -> Iterator[list[tuple[bytes, bytes]]]:
     """
     for number, data in enumerate(frames(snapshot)):
         if number:
-            yield [_leaf(item) for item in _tuple(decode(data))]
+            chunk = [_leaf(item) for item in _tuple(decode(data))]
+            refuse_unless(bool(chunk), "bad-encoding", "an empty chunk")
+            yield chunk
 
 
 def frame(data: bytes) -> bytes:

@@ -86,6 +86,9 @@ class LedgerStore(Protocol):
     def position(self, tx_hash: bytes) -> tuple[int, int] | None:
         """(height, index) of a committed transaction."""
 
+    def log_first(self) -> int:
+        """Index of the first log leaf kept here; 0 unless this node started from a snapshot."""
+
     def subtree(self, level: int, index: int) -> bytes:
         """Root of the perfect subtree over log leaves ``index * 2^level ..``.
 
@@ -96,7 +99,10 @@ class LedgerStore(Protocol):
         """Drop bodies of blocks below a height, at most ``limit`` of them; returns how many were dropped."""
 
     def restore(self, head: Head, leaves: Iterator[list[tuple[bytes, bytes]]]) -> None:
-        """Replace the genesis state by a snapshot, in one step; genesis itself is kept as block 0."""
+        """Replace the genesis state (or that of an earlier snapshot) by a snapshot, in one step; genesis is kept as block 0.
+
+        :raises StorageError: blocks have been committed here.
+        """
 
     def import_log(self, log_leaves: Iterator[bytes]) -> None:
         """Fill in the log leaves in front of a snapshot; the caller has verified them."""

@@ -86,6 +86,10 @@ class MemoryStore:
         """(height, index) of a committed transaction."""
         return self._positions.get(tx_hash)
 
+    def log_first(self) -> int:
+        """Index of the first log leaf kept here."""
+        return self._log.open_pages.first
+
     def subtree(self, level: int, index: int) -> bytes:
         """Root of a perfect subtree of the log."""
         return self._log.subtree(level, index)
@@ -105,9 +109,10 @@ class MemoryStore:
 
     def restore(self, head: Head, leaves: Iterator[list[tuple[bytes, bytes]]]) -> None:
         """Replace the genesis state by a snapshot."""
-        if self._head is None or self._head.height:
+        if self._head is None or max(self._blocks) > 0:
             raise StorageError("a snapshot can only be restored where there is nothing but genesis")
         self._values = {}
+        self._full_log_pages = {}
         self._base_height = head.height
         for chunk in leaves:
             self._values.update(chunk)

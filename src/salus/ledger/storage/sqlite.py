@@ -162,6 +162,10 @@ class SqliteStore:
             place = found
         return int.from_bytes(place[:8], "big"), int.from_bytes(place[8:], "big")
 
+    def log_first(self) -> int:
+        """Index of the first log leaf kept here."""
+        return self._log.open_pages.first
+
     def subtree(self, level: int, index: int) -> bytes:
         """Root of a perfect subtree of the log."""
         with self._reading():
@@ -227,7 +231,9 @@ class SqliteStore:
 
     def restore(self, head: Head, leaves: Iterator[list[tuple[bytes, bytes]]]) -> None:
         """Replace the genesis state by a snapshot."""
-        if self._head is None or self._head.height:
+        with self._reading():
+            row = self._connection.execute("SELECT MAX(height) FROM blocks").fetchone()
+        if row[0] != 0:
             raise StorageError(f"{self._path}: a snapshot can only be restored where there is nothing but genesis")
         entries: list[Entry] = [entry for chunk in leaves for entry in chunk]
         with self._writing():
