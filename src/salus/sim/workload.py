@@ -27,6 +27,7 @@ class Workload(Protocol):
 
     :ivar network: network id, 32 bytes.
     :ivar genesis_id: previous id of block 1.
+    :ivar names: of the replicas, by index.
     :ivar signers: consensus keys by index of the replica.
     :ivar verifier: shared by the replicas, as checking a signature has one outcome.
     :ivar wishes: every one must come true.
@@ -35,6 +36,7 @@ class Workload(Protocol):
 
     network: bytes
     genesis_id: bytes
+    names: list[str]
     signers: list[Signer]
     verifier: Verifier
     wishes: list[Wish]
@@ -47,11 +49,6 @@ class Workload(Protocol):
         """Remove whatever lies outside the simulation."""
 
 
-def node_name(index: int) -> str:
-    """Name of the replica with this index."""
-    return f"node-{index}"
-
-
 class ToyWorkload:
     """Unique keys, pairs that exclude each other, and one change of the validator set if there is a spare node."""
 
@@ -61,6 +58,7 @@ class ToyWorkload:
         seeds = [random.randbytes(32) for _ in range(scenario.nodes)]
         self.network = random.randbytes(32)
         self.genesis_id = random.randbytes(32)
+        self.names = [f"node-{i}" for i in range(scenario.nodes)]
         self.signers: list[Signer] = [scheme.signer(s) if fast else Ed25519Signer(s) for s in seeds]
         self.verifier = Verifier(scheme.check) if fast else Verifier()
         self.wishes = [self._wish(random, i) for i in range(scenario.transactions)]
@@ -80,11 +78,11 @@ class ToyWorkload:
 
     def _move_seat(self, random: Random, scenario: Scenario) -> Wish:
         """The spare node takes a seat, in most cases that of another."""
-        spare = ToyUpdate(node_name(scenario.seats), self.signers[scenario.seats].public_key, 1)
+        spare = ToyUpdate(self.names[scenario.seats], self.signers[scenario.seats].public_key, 1)
         updates: tuple[ToyUpdate, ...] = (spare,)
         if random.random() < 0.8:
             gone = random.randrange(scenario.seats)
-            updates = (ToyUpdate(node_name(gone), self.signers[gone].public_key, 0), spare)
+            updates = (ToyUpdate(self.names[gone], self.signers[gone].public_key, 0), spare)
         return Wish((ToyTransaction(b"seats", b"", 1, updates).encode(),))
 
     def application(self, index: int, disk: SimDisk) -> Application:
@@ -97,4 +95,4 @@ class ToyWorkload:
 
 def validator_set(workload: Workload, seats: int) -> ValidatorSet:
     """The first ``seats`` replicas."""
-    return ValidatorSet(tuple(Validator(node_name(i), workload.signers[i].public_key) for i in range(seats)))
+    return ValidatorSet(tuple(Validator(workload.names[i], workload.signers[i].public_key) for i in range(seats)))

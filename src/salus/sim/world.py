@@ -26,7 +26,7 @@ from salus.sim.byzantine import Liar
 from salus.sim.checks import Broken, Checker
 from salus.sim.disk import PowerLoss, SimDisk
 from salus.sim.scenario import FAULTS_MS, PATIENCE_MS, START_MS, Fault, Scenario
-from salus.sim.workload import Workload, node_name, validator_set
+from salus.sim.workload import Workload, validator_set
 
 MAX_EVENTS: Final = 400_000
 """Events of one simulation; a healthy one needs a few thousand."""
@@ -175,11 +175,13 @@ class World:
 
     def _config(self, index: int) -> Config:
         peers = tuple(
-            Validator(node_name(i), self._workload.signers[i].public_key) for i in range(self.scenario.nodes) if i != index
+            Validator(self._workload.names[i], self._workload.signers[i].public_key)
+            for i in range(self.scenario.nodes)
+            if i != index
         )
         return Config(
             self._workload.network,
-            node_name(index),
+            self._workload.names[index],
             self._workload.genesis_id,
             self._validators,
             peers,
@@ -271,7 +273,7 @@ class World:
             self._note(f"view {node.index} {news.height} {news.view}")
         elif isinstance(news, EvidenceFound) and honest:
             self.counts.equivocations_caught += 1
-            guilty = int(news.evidence.name.removeprefix("node-"))
+            guilty = self._workload.names.index(news.evidence.name)
             self._note(f"evidence {node.index} against {guilty}")
             if guilty not in self.scenario.byzantine:
                 raise Broken(
@@ -291,7 +293,7 @@ class World:
             self._send(node, *runner.outbox.popleft())
 
     def _send(self, node: Node, to: str | None, data: bytes) -> None:
-        targets = [n.index for n in self._nodes if n is not node] if to is None else [int(to.removeprefix("node-"))]
+        targets = [n.index for n in self._nodes if n is not node] if to is None else [self._workload.names.index(to)]
         pairs = [(t, data) for t in targets] if node.liar is None else node.liar.speak(targets, data)
         for target, version in pairs:
             self._transmit(node.index, target, version)

@@ -21,7 +21,7 @@ from salus.consensus.block import (
 from salus.consensus.pbft.crypto import Item
 from salus.consensus.pbft.messages import PreparedProof, StableCheckpoint, ViewChange, checkpoint_digest
 from salus.consensus.pbft.output import moment, set_hash
-from salus.consensus.pbft.state import CLOCK_TOLERANCE_MS, State
+from salus.consensus.pbft.state import State
 from salus.errors import Refused, refuse_unless
 
 EVIDENCE_WINDOW: int = 100_000
@@ -166,11 +166,11 @@ def check_equivocation(s: State, evidence: Equivocation, height: int) -> None:
 
 def check_clock(s: State, header: BlockHeader) -> None:
     """The time of a fresh proposal is within :data:`CLOCK_TOLERANCE_MS` of this replica's clock."""
-    if abs(header.time_ms - s.now_ms) > CLOCK_TOLERANCE_MS:
+    if abs(header.time_ms - s.now_ms) > s.config.clock_tolerance_ms:
         raise Refused(
             "clock",
             f"block {header.height} is stamped {moment(header.time_ms)}, but this machine's clock says "
-            f"{moment(s.now_ms)}; more than {CLOCK_TOLERANCE_MS // 1000} s apart: set the clock right",
+            f"{moment(s.now_ms)}; more than {s.config.clock_tolerance_ms / 1000:g} s apart: set the clock right",
         )
 
 
@@ -178,7 +178,7 @@ def clock_error(s: State) -> str:
     """The chain is ahead of the clock: both times, and what to do."""
     return (
         f"the ledger's time is {moment(s.last.time_ms)} (block {s.last.height}), but this machine's clock says "
-        f"{moment(s.now_ms)}, more than {CLOCK_TOLERANCE_MS // 1000} s behind; set the clock right"
+        f"{moment(s.now_ms)}, more than {s.config.clock_tolerance_ms / 1000:g} s behind; set the clock right"
     )
 
 

@@ -65,9 +65,9 @@ def on_checked(s: State, event: Checked, out: Out) -> None:
     """The application's answer: what passed goes to the pool, to the other replicas, and is receipted."""
     origin, peer, request, transactions = s.checks.pop(event.check)
     if origin == RECHECK:
-        for result in event.results:
+        for result, transaction in zip(event.results, transactions, strict=True):
             if not result.accepted:
-                _drop(s, out, result.tx_hash, result.reason, result.detail)
+                _drop(s, out, hash_of(transaction), result.reason, result.detail)
         return
     if origin == GOSSIP:
         s.in_check.difference_update(map(hash_of, transactions))
@@ -91,6 +91,8 @@ def on_checked(s: State, event: Checked, out: Out) -> None:
 
 
 def _admit(s: State, result: CheckResult, transaction: bytes) -> CheckResult:
+    if not result.tx_hash:  # what does not even decode has no name for the application
+        result = CheckResult(hash_of(transaction), result.reason, result.detail)
     if not result.accepted or result.tx_hash in s.pool:
         return result
     if len(transaction) > MAX_TRANSACTION_BYTES:

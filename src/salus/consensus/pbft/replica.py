@@ -52,7 +52,8 @@ from salus.consensus.pbft.messages import (
     decode_message,
 )
 from salus.consensus.pbft.output import Out, complain, on_persisted
-from salus.consensus.pbft.state import EARLY_PER_SENDER, State
+from salus.consensus.pbft.restart import resume_votes
+from salus.consensus.pbft.state import EARLY_BYTES, EARLY_HEIGHTS, EARLY_PER_SENDER, State
 from salus.errors import CodecError
 
 IDLE_MS: Final = 60_000
@@ -128,10 +129,16 @@ def _on_stored(s: State, event: Stored, out: Out) -> None:
     normal.on_stored(s, event.height, out)
     if s.last.height == before:
         return
+    resume_votes(s)
     checkpoints.note_checkpoint(s, out)
     early, s.early = s.early, []
-    for message in early:
-        _dispatch(s, message, b"" if not isinstance(message, PrePrepare | NewView) else message.encode(), out)
+    for message, data in early:
+        _dispatch(s, message, data, out)
+
+
+def _on_restored(s: State, event: Restored, out: Out) -> None:
+    snapshots.on_restored(s, event, out)
+    resume_votes(s)
 
 
 _HANDLERS: Final[dict[type, Callable[[State, Any, Out], None]]] = {
@@ -145,7 +152,7 @@ _HANDLERS: Final[dict[type, Callable[[State, Any, Out], None]]] = {
     Stored: _on_stored,
     BlocksRead: catch_up.on_blocks_read,
     SnapshotTaken: snapshots.on_snapshot_taken,
-    Restored: snapshots.on_restored,
+    Restored: _on_restored,
 }
 
 
@@ -182,8 +189,14 @@ def _dispatch(s: State, message: Signed, data: bytes, out: Out) -> None:
             evidence.note_old_vote(s, out, message)
     elif message.height > s.height:
         catch_up.note_ahead(s, message.sender, message.height)
-        if message.height == s.height + 1 and sum(m.sender == message.sender for m in s.early) < EARLY_PER_SENDER:
-            s.early.append(message)
+        _keep_early(s, message, data)
+
+
+def _keep_early(s: State, message: Signed, data: bytes) -> None:
+    """Messages of the next heights wait until their turn comes; beyond the bounds they are dropped."""
+    few = sum(kept.sender == message.sender for kept, _data in s.early) < EARLY_PER_SENDER
+    if message.height <= s.height + EARLY_HEIGHTS and few and sum(len(d) for _m, d in s.early) + len(data) <= EARLY_BYTES:
+        s.early.append((message, data))
 
 
 def _on_vote_message(s: State, message: Signed, data: bytes, out: Out) -> None:

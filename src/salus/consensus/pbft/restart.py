@@ -62,7 +62,8 @@ def restore_state(
             state.own_checkpoints[last.height] = Checkpoint(
                 config.name, last.height, UNSIGNED, last.block_id, last.application_hash, set_hash(sets[1]), set_hash(sets[2]), 0
             )
-    _restore_votes(state, live_records(records, state.height))
+    state.kept = live_records(records, state.height)
+    resume_votes(state)
     return state
 
 
@@ -117,8 +118,15 @@ def _check_sets(decided: CertifiedHeader, sets: tuple[ValidatorSet, ValidatorSet
         raise DamagedFile(f"the vote log lacks the validator set of height {header.height}; restore this node from its peers")
 
 
-def _restore_votes(s: State, records: Iterable[Record]) -> None:
-    """Take up the height in flight where it was left: never sign below a kept view, never two things where one is allowed."""
+def resume_votes(s: State) -> None:
+    """Take up the height in flight where it was left: never sign below a kept view, never two things where one is allowed.
+
+    Votes of later heights stay kept: an application that was set up anew comes by them again.
+    """
+    if not s.kept:
+        return
+    records = s.kept
+    s.kept = [r for r in records if isinstance(r, AcceptedRecord | PreparedRecord | ViewRecord) and r.height > s.height]
     accepted: dict[int, AcceptedRecord] = {}
     left = 0
     for record in records:

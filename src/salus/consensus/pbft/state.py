@@ -9,7 +9,6 @@ import msgspec
 from salus.consensus.block import (
     MAX_BLOCK_BYTES,
     MAX_BLOCK_TRANSACTIONS,
-    ZERO32,
     Block,
     Certificate,
     CertifiedHeader,
@@ -27,16 +26,21 @@ from salus.consensus.pbft.messages import (
     StableCheckpoint,
     ViewChange,
 )
+from salus.consensus.pbft.records import Record
 from salus.consensus.pbft.rules import Rules
 
 CLOCK_TOLERANCE_MS: Final = 5_000
-"""How far a proposal's time may be from a voter's clock."""
+"""How far a proposal's time may be from a voter's clock, unless genesis says otherwise."""
 MAX_TIMEOUT_DOUBLINGS: Final = 10
 """Timeouts stop doubling here: half an hour with the default timeout."""
 VIEW_WINDOW: Final = 64
 """Votes of views further ahead than this are ignored; f + 1 view-changes lead there."""
-EARLY_PER_SENDER: Final = 8
-"""Messages of the next height kept per sender: an honest one sends four before it is answered."""
+EARLY_HEIGHTS: Final = 4
+"""Messages of this many heights after the one in flight are kept: three fast replicas go on while a fourth writes to its disk."""
+EARLY_PER_SENDER: Final = 16
+"""Early messages kept for each sender: an honest one sends four a height."""
+EARLY_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of early messages kept from all senders; what is dropped is sent again."""
 BLOCKS_AHEAD: Final = 32
 """Decided blocks that a lagging replica keeps until it can apply them."""
 MAX_BLOCKS_KEPT: Final = 16
@@ -58,6 +62,7 @@ class Config(msgspec.Struct, frozen=True):
     :ivar status_ms: a status is sent this often.
     :ivar max_block_transactions: and ``max_block_bytes`` bound a proposal.
     :ivar checkpoint_interval: heights between checkpoints.
+    :ivar clock_tolerance_ms: how far a proposal's time may be from this replica's clock.
     """
 
     network: bytes
@@ -71,6 +76,7 @@ class Config(msgspec.Struct, frozen=True):
     max_block_transactions: int = 512
     max_block_bytes: int = 2 * 1024 * 1024
     checkpoint_interval: int = 64
+    clock_tolerance_ms: int = CLOCK_TOLERANCE_MS
     max_pool_transactions: int = 20_000
     max_pool_bytes: int = 64 * 1024 * 1024
 
@@ -162,7 +168,10 @@ class Fetching(msgspec.Struct):
 
 
 class State(msgspec.Struct):
-    """State of one replica between two events."""
+    """State of one replica between two events.
+
+    :ivar kept: votes in the log for heights beyond the one in flight, if the application lost blocks (it was set up anew).
+    """
 
     config: Config
     signer: Signer
@@ -186,10 +195,11 @@ class State(msgspec.Struct):
     view_changes: dict[str, ViewChange] = msgspec.field(default_factory=dict)
     deciding: Deciding | None = None
     own: dict[str, bytes] = msgspec.field(default_factory=dict)
-    early: list[Signed] = msgspec.field(default_factory=list)
+    early: list[tuple[Signed, bytes]] = msgspec.field(default_factory=list)
 
     # --- disk and timers ---
     tokens: int = 0
+    kept: list[Record] = msgspec.field(default_factory=list)
     gated: dict[int, list[Any]] = msgspec.field(default_factory=dict)
     deadline_ms: int | None = None
     resend_at_ms: int | None = None
@@ -253,7 +263,7 @@ class State(msgspec.Struct):
     @property
     def ahead_of_clock(self) -> bool:
         """Whether the chain's time is further ahead of this clock than any voter would accept."""
-        return self.last.time_ms + 1 > self.now_ms + CLOCK_TOLERANCE_MS
+        return self.last.time_ms + 1 > self.now_ms + self.config.clock_tolerance_ms
 
     def key_of(self, name: str, height: int) -> bytes | None:
         """The consensus key under which ``name`` signs at ``height``, None if it is not known."""
@@ -272,6 +282,3 @@ class State(msgspec.Struct):
     def seat_key(self, name: str) -> bytes | None:
         """The key of ``name``'s seat at the height in flight, None if it has none."""
         return next((m.public_key for m in self.validators.members if m.name == name), None)
-
-
-ZERO_ID: Final = ZERO32
