@@ -123,7 +123,11 @@ class World:
 
     def free_slot(self, doctor: str = DOCTOR) -> int:
         taken = self.chain.taken | self._handed_out
-        sn = min(sn for name, sn in self.chain.slots if name == doctor and (doctor, sn) not in taken)
+        free = [sn for name, sn in self.chain.slots if name == doctor and (doctor, sn) not in taken]
+        if not free:
+            self.r.open_slots(doctor, 64)
+            return self.free_slot(doctor)
+        sn = min(free)
         self._handed_out.add((doctor, sn))
         return sn
 

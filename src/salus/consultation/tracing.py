@@ -19,7 +19,7 @@ from salus.consultation.credentials import (
     IssuingRequest,
     Pid,
     PidKeys,
-    check_issuing_signature,
+    check_issuing_request,
     pid_digest,
 )
 from salus.consultation.enrolment import EnrolmentStatement, check_statement, enrolment_digest
@@ -378,11 +378,10 @@ def check_trace(network: bytes, centre_name: str, signing_key: bytes, sender: Ve
     """
     try:
         check_statement(network, centre_name, signing_key, trace.statement)
-        check_issuing_signature(network, trace.issuing)
+        check_issuing_request(network, trace.statement.F, trace.issuing)
     except Refused as error:
         raise Refused("bad-evidence", error.detail) from None
     refuse_unless(trace.tx_hash == sender.tx_hash, "bad-evidence", "the trace is of another transaction")
-    refuse_unless(trace.issuing.F == trace.statement.F, "bad-evidence", "the issuing request is another patient's")
     same = (trace.issuing.P, trace.issuing.quarter) == (sender.P, sender.quarter)
     refuse_unless(same, "bad-evidence", "the patient asked for another credential")
     return trace.statement.identity
