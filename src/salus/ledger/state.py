@@ -18,8 +18,8 @@ M = TypeVar("M", bound=Message)
 Write = tuple[bytes, bytes | None]
 """(map key, value); None deletes."""
 
-_DECODED_CACHE: Final = 2048
-"""Decoded state values kept: the doctors, clouds, epochs and institutions that every block reads again."""
+_DECODED_CACHE: Final = 4096
+"""Decoded state values kept: parties and epochs that every block reads again, slots between their check and their use."""
 
 _map_keys: dict[str, Callable[[bytes], bytes]] = {}
 
@@ -67,20 +67,24 @@ class MemoryState:
 
 
 class Overlay:
-    """Writes on top of a view; what is read comes from the newest write, else from the view."""
+    """Writes on top of a view; what is read comes from the newest write, else from the view, which is asked once a key."""
 
-    __slots__ = ("_base", "_writes")
+    __slots__ = ("_base", "_reads", "_writes")
 
     def __init__(self, base: StateView) -> None:
         self._base = base
         self._writes: dict[tuple[str, bytes], bytes | None] = {}
+        self._reads: dict[tuple[str, bytes], bytes | None] = {}
 
     def get(self, kind: str, raw: bytes) -> bytes | None:
         """The value under (kind, raw key), or None."""
         slot = (kind, raw)
         if slot in self._writes:
             return self._writes[slot]
-        return self._base.get(kind, raw)
+        if slot in self._reads:
+            return self._reads[slot]
+        value = self._reads[slot] = self._base.get(kind, raw)
+        return value
 
     def put(self, kind: str, raw: bytes, value: bytes) -> None:
         """Set a value."""

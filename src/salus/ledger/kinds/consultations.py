@@ -71,7 +71,7 @@ class Answer(Message, frozen=True):
     time_ms: int
 
 
-REQUESTS: Final = Table("request", Request, shared=False)
+REQUESTS: Final = Table("request", Request)
 ANSWERS: Final = Table("answer", Answer, shared=False)
 
 

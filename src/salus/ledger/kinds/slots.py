@@ -38,7 +38,7 @@ class Slot(Message, frozen=True):
     h1: Bytes32 | None
 
 
-SLOTS: Final = Table("slot", Slot, shared=False)
+SLOTS: Final = Table("slot", Slot)
 NEXT_SN: Final = Table("slot.next", Count)
 
 
