@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from salus.network.actors import DoctorActor, PatientActor
-from salus.network.embedded import EmbeddedNetwork
+from salus.network.embedded import EmbeddedNetwork, system_ms
 from salus.terminal.sealed import Argon2Cost
 
 CHEAP = Argon2Cost(memory_kib=8 * 1024, iterations=1, lanes=1)
@@ -38,9 +38,37 @@ def new_patient(network: EmbeddedNetwork, name: str, **options: Any) -> PatientA
     return actor
 
 
-def enrolled_patient(network: EmbeddedNetwork, name: str, *, credentials: int = 2) -> PatientActor:
+def enrolled_patient(network: EmbeddedNetwork, name: str, *, credentials: int = 2, **options: Any) -> PatientActor:
     """A patient with credentials."""
-    actor = new_patient(network, name)
+    actor = new_patient(network, name, **options)
     actor.enrol(network.centre.new_code("patient", name))
     actor.renew(credentials)
     return actor
+
+
+def opened_doctor(network: EmbeddedNetwork, name: str = DOCTOR) -> DoctorActor:
+    """A doctor's wallet of this home, opened."""
+    actor = network.person(f"doctor-{name.replace('/', '.')}", PASSPHRASE)
+    assert isinstance(actor, DoctorActor)
+    return actor
+
+
+def opened_patient(network: EmbeddedNetwork, name: str) -> PatientActor:
+    """A patient's wallet of this home, opened."""
+    actor = network.person(f"patient-{name}", PASSPHRASE)
+    assert isinstance(actor, PatientActor)
+    return actor
+
+
+class Clock:
+    """The system's clock with an offset that a test moves."""
+
+    def __init__(self, start_ms: int | None = None) -> None:
+        self.offset_ms = 0 if start_ms is None else start_ms - system_ms()
+
+    def __call__(self) -> int:
+        return system_ms() + self.offset_ms
+
+    def advance(self, by_ms: int) -> None:
+        """Jump; negative values jump back."""
+        self.offset_ms += by_ms

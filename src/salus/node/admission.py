@@ -75,10 +75,10 @@ class Admission:
         request = tx.message
         if not isinstance(request, ConsultationRequest):
             raise Refused("unknown-kind", f"no secret check for {request.KIND}")
-        theta = self._secrets.theta(request.epoch)
+        context = request_context(view, request, time_ms)
+        theta = self._secrets.theta(request.epoch, context.pk_BC)
         if theta is None:
             raise Refused("no-shared-value", f"epoch {request.epoch}")
-        context = request_context(view, request, time_ms)
         return (tx.raw, context.epoch, context.pk_BC, theta, context.W_D, context.E_sn)
 
     def _remember(self, tx_hash: bytes, hp: bytes, quarter: int) -> None:

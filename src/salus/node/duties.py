@@ -13,6 +13,7 @@ import structlog
 from salus.codec import Message, encode
 from salus.consultation.shared_value import (
     Deal,
+    EpochSecret,
     ThetaBox,
     accuse,
     acknowledge,
@@ -23,6 +24,7 @@ from salus.consultation.shared_value import (
     publish_epoch_key,
 )
 from salus.errors import Refused, TransportError
+from salus.groups.ristretto255 import Scalar
 from salus.ledger.constants import Constants
 from salus.ledger.epoch_state import STATUS, Epoch, EpochSeat, accepted_epochs, find_epoch
 from salus.ledger.kinds.epochs import next_epoch
@@ -119,16 +121,16 @@ class EpochDuties:
         if _seat(record, self._name) is None or self._name in record.acks:
             return []
         transactions: list[bytes] = []
-        if self._secrets.theta(record.epoch) is None:
+        if self._secrets.theta(record.epoch, deal.T) is None:
             transactions += self._open(record, deal)
-        if self._secrets.theta(record.epoch) is None and record.started_ms:
-            self._fetch(record, deal.T)
+        if self._secrets.theta(record.epoch, deal.T) is None and record.started_ms:
+            self._fetch(view, record, deal.T)
         accepted = [e for e in accepted_epochs(view, time_ms) if e.epoch != record.epoch]
         for other in accepted:
-            if self._secrets.theta(other.epoch) is None and other.pk_BC is not None:
-                self._fetch(other, other.pk_BC)
-        held = [e.epoch for e in accepted if self._secrets.theta(e.epoch) is not None]
-        if self._secrets.theta(record.epoch) is None or len(held) != len(accepted):
+            if other.pk_BC is not None and self._secrets.theta(other.epoch, other.pk_BC) is None:
+                self._fetch(view, other, other.pk_BC)
+        held = [e.epoch for e in accepted if e.pk_BC is not None and self._secrets.theta(e.epoch, e.pk_BC) is not None]
+        if self._secrets.theta(record.epoch, deal.T) is None or len(held) != len(accepted):
             return transactions
         grace = tuple(sorted(e for e in held if e < record.epoch))
         make = lambda: acknowledge(self._network, self._secrets.member, deal, grace, self._random)  # noqa: E731
@@ -154,38 +156,54 @@ class EpochDuties:
             self._made[key] = make().encode()
         return self._made[key]
 
-    def _fetch(self, record: Epoch, T: bytes) -> None:
+    def _fetch(self, view: StateView, record: Epoch, T: bytes) -> None:
         """Step 9: get theta from any holder, boxed to this node; accepted if theta*P0 = T."""
-        own = _seat(record, self._name)
-        secret = self._secrets.epoch_secret(record.epoch)
-        if own is None or secret is None:
-            return
+        epochs = {record.epoch, *(r.epoch for r in self._newer(view, record.epoch))}
+        secrets = [s for s in map(self._secrets.epoch_secret, sorted(epochs)) if s is not None]
         for holder in record.acks:
-            if holder == self._name:
+            if holder == self._name or not secrets:
                 continue
-            seat = _seat(record, holder)
+            W = record.find_seat(holder).W
             try:
-                box = self._ask(holder, record.epoch)
-                theta = open_theta_box(self._network, box, self._secrets.member, secret, T, seat.W if seat else b"")
+                theta = self._open_box(self._ask(holder, record.epoch), secrets, T, W)
                 self._secrets.keep_theta(record.epoch, theta, T)
             except (Refused, TransportError) as error:
                 _log.warning("no-theta-from", holder=holder, epoch=record.epoch, error=str(error))
             else:
                 return
 
+    def _open_box(self, box: ThetaBox, secrets: list[EpochSecret], T: bytes, W: bytes) -> Scalar:
+        """Open a box made to any of this node's epoch keys."""
+        refusal = Refused("bad-seal", "the box is for another key")
+        for secret in secrets:
+            try:
+                return open_theta_box(self._network, box, self._secrets.member, secret, T, W)
+            except Refused as error:
+                refusal = error
+        raise refusal
+
     def box_for(self, view: StateView, epoch: int, node: str) -> ThetaBox:
-        """Hand theta of a live epoch to a node that has a seat in it (step 9).
+        """Hand theta of a live epoch to a node with a seat in it, or to a new member: one with a seat in a later epoch (step 9).
 
         :raises Refused: ``wrong-epoch``, ``unknown-party``, ``no-shared-value``.
         """
         record = find_epoch(view, epoch)
         if record is None or record.deal is None:
             raise Refused("wrong-epoch", f"epoch {epoch} has no deal")
-        seat = record.find_seat(node)
-        theta = self._secrets.theta(epoch)
+        seat = next((s for r in (record, *self._newer(view, epoch)) if (s := _seat(r, node)) is not None), None)
+        if seat is None:
+            raise Refused("unknown-party", f"{node} has no key in epoch {epoch} or a later one")
+        theta = self._secrets.theta(epoch, record.deal.T)
         if theta is None:
             raise Refused("no-shared-value", f"{self._name} lacks the theta of epoch {epoch}")
         return box_theta(self._network, self._secrets.member, epoch, theta, seat.seat(), self._random)
+
+    @staticmethod
+    def _newer(view: StateView, epoch: int) -> list[Epoch]:
+        """The epochs after ``epoch`` that there are now: the current one and the pending one."""
+        status = STATUS.need(view, b"")
+        numbers = [n for n in (status.current, status.pending) if n > epoch]
+        return [record for n in numbers if (record := find_epoch(view, n)) is not None]
 
 
 def _seat(record: Epoch, name: str) -> EpochSeat | None:

@@ -125,7 +125,7 @@ class Node:
     def status(self) -> m.NodeStatus:
         """How this node is."""
         info = self.application.info()
-        held = tuple(e for e in self.secrets.epochs() if self.secrets.theta(e) is not None)
+        held = tuple(e for e in self.secrets.epochs() if self.secrets.holds_theta(e))
         complaint = self.runner.error or self._complaint
         return m.NodeStatus(
             self.name, self.genesis.network(), info.height, info.last_time_ms, info.application_hash, len(self.runner.state.pool),

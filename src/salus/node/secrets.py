@@ -17,7 +17,7 @@ from salus.consultation.registration import MemberKey, MemberRecord
 from salus.consultation.shared_value import EpochSecret, check_theta
 from salus.errors import DamagedFile, Refused
 from salus.files import erase, make_private_directory, read_key_file, remove_leftovers, write_key_file
-from salus.groups.ristretto255 import Point, Scalar, decode_scalar
+from salus.groups.ristretto255 import Point, Scalar, base_mul, decode_scalar
 from salus.symmetric import Random
 
 KEY_FILE: Final = "node.key"
@@ -60,7 +60,7 @@ class NodeSecrets:
         self._epochs = directory / EPOCHS_DIRECTORY
         make_private_directory(self._epochs)
         remove_leftovers(self._epochs)
-        self._thetas: dict[int, Scalar] = {}
+        self._thetas: dict[int, tuple[Scalar, bytes]] = {}
 
     @property
     def consensus_public(self) -> bytes:
@@ -81,25 +81,39 @@ class NodeSecrets:
         write_key_file(self._path(epoch, "key"), secret.export_secret())
         return secret
 
-    def theta(self, epoch: int) -> Scalar | None:
-        """The epoch's shared value, or None if this node lacks it."""
-        theta = self._thetas.get(epoch)
-        if theta is None:
+    def theta(self, epoch: int, T: bytes) -> Scalar | None:
+        """The epoch's shared value, or None if this node lacks the one of T.
+
+        Whose T says which: a deal that was voided before its epoch started leaves a theta that is nobody's.
+        """
+        held = self._held(epoch)
+        return held[0] if held is not None and held[1] == T else None
+
+    def _held(self, epoch: int) -> tuple[Scalar, bytes] | None:
+        held = self._thetas.get(epoch)
+        if held is None:
             path = self._path(epoch, "theta")
             if not path.exists():
                 return None
-            theta = self._thetas[epoch] = decode_scalar(read_key_file(path, "a shared value"), "theta")
-        return theta
+            theta = decode_scalar(read_key_file(path, "a shared value"), "theta")
+            held = self._thetas[epoch] = (theta, base_mul(theta).encode())
+        return held
+
+    def holds_theta(self, epoch: int) -> bool:
+        """Whether any shared value is kept for the epoch."""
+        return self._held(epoch) is not None
 
     def keep_theta(self, epoch: int, theta: Scalar, T: bytes) -> None:
-        """Make theta durable (fsynced), before it is acknowledged (shared value, step 8).
+        """Make theta durable (fsynced), before it is acknowledged (shared value, step 8); that of a voided deal is erased.
 
         :raises Refused: ``bad-deal`` if it is not the one of T.
         """
         check_theta(theta, T)
-        if self.theta(epoch) is None:
+        if self.theta(epoch, T) is None:
+            self._thetas.pop(epoch, None)
+            erase(self._path(epoch, "theta"))
             write_key_file(self._path(epoch, "theta"), theta.encode())
-            self._thetas[epoch] = theta
+            self._thetas[epoch] = (theta, T)
 
     def erase_epoch(self, epoch: int) -> None:
         """Erase e_j and theta of an epoch whose grace is over."""

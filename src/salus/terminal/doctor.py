@@ -262,7 +262,8 @@ class DoctorTerminal:
             draft = ReplyDraft.begin(self._ledger.network, self._key, opened, self._random)
         with Payload(reply_file) as payload:
             header = ReplyHeader(record.digest, self._now_ms(), payload.media_type, payload.file_name, payload.size_bytes)
-            keep_until = self._ledger.time_ms + self._ledger.constants.retention_ms * 2 + _KEEP_MARGIN_MS
+            time_ms = max(self._ledger.time_ms, self._now_ms())  # the newest block may be days old
+            keep_until = time_ms + self._ledger.constants.retention_ms * 2 + _KEEP_MARGIN_MS
             with self.times.phase("upload-2"):
                 sealed, receipt = self._bodies.send(header, payload, draft.body_key, draft.body_context, keep_until, progress)
                 W_C = self._ledger.member_key("cloud", receipt.cloud)

@@ -74,7 +74,7 @@ class PatientTerminal:
     """One patient on one device.
 
     :param wallet: the open wallet (role patient).
-    :param now_ms: clock, UTC milliseconds: only for the time of measurement; all expiry is block time.
+    :param now_ms: clock, UTC milliseconds. All expiry is block time; the clock says what a block made now would be stamped.
     """
 
     def __init__(
@@ -127,10 +127,10 @@ class PatientTerminal:
     def renew(self, count: int = CREDENTIALS_A_CALL, quarter: int | None = None) -> int:
         """Get credentials of a quarter, until ``count`` unused ones are there; returns how many were added.
 
-        :param quarter: this quarter of block time unless given.
+        :param quarter: this quarter unless given.
         :raises Refused: ``quota`` when all 64 are issued.
         """
-        quarter = quarter_of(self._ledger.time_ms) if quarter is None else quarter
+        quarter = quarter_of(self._time_ms) if quarter is None else quarter
         content = self._wallet.content
         known = {c.index for c in content.credentials if c.quarter == quarter}
         unused = len(content.unused_credentials(quarter))
@@ -204,7 +204,7 @@ class PatientTerminal:
         epoch = ledger.epoch()
         credential = self._take_credential()
         context = RequestContext(epoch.number, epoch.pk_BC, W_D, slot.E)
-        valid_until = ledger.time_ms + ledger.constants.valid_until_max_ms * 9 // 10
+        valid_until = self._time_ms + ledger.constants.valid_until_max_ms * 9 // 10
         with self.times.phase("request"):
             draft = RequestDraft.begin(ledger.domain, credential, doctor, slot.sn, context, valid_until, self._random)
         header = PayloadHeader(
@@ -240,8 +240,13 @@ class PatientTerminal:
         self._wallet.update(lambda c: c.with_consultation(entry))
         return entry, request
 
+    @property
+    def _time_ms(self) -> int:
+        """About when a block made now is stamped: no blocks come while nothing happens, so the newest may be days old."""
+        return max(self._ledger.time_ms, self._now_ms())
+
     def _take_credential(self) -> Credential:
-        quarter = quarter_of(self._ledger.time_ms)
+        quarter = quarter_of(self._time_ms)
         unused = self._wallet.content.unused_credentials(quarter)
         if not unused:
             self.renew(quarter=quarter)
