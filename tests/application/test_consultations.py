@@ -28,7 +28,7 @@ class Secrets:
     def __init__(self, world: LedgerWorld) -> None:
         self._world = world
 
-    def theta(self, epoch: int) -> Any:
+    def theta(self, epoch: int, T: bytes = b"") -> Any:
         return self._world.thetas.get(epoch)
 
 
