@@ -75,8 +75,8 @@ setup: $(NATIVE) ## only set up: environment, packages, extension
 .PHONY: lock
 lock: $(STAMPS)/packages ## renew requirements.lock after a change of the dependencies in pyproject.toml
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --no-header --no-annotate \
-	  --no-emit-index-url --no-emit-find-links --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --no-header --no-annotate --quiet \
+	  --output-file requirements.lock
 
 .PHONY: clean
 clean: ## remove everything that a build made, the environment included

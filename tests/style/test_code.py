@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -58,12 +56,6 @@ def test_no_test_is_switched_off() -> None:
     """A test may skip itself where the machine lacks something; none is marked to be skipped or to fail."""
     marks = ["mark." + word for word in ("skip(", "skip\n", "xfail")]
     assert [name for name in python_files("tests") if any(mark in text(name) for mark in marks)] == []
-
-
-def test_names_of_test_modules_are_unique() -> None:
-    """pytest imports test modules by their bare names."""
-    counted = Counter(Path(name).name for name in python_files("tests") if Path(name).name.startswith("test_"))
-    assert [name for name, count in counted.items() if count > 1] == []
 
 
 def test_the_command_line_starts_without_simulator_and_bench() -> None:
