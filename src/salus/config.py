@@ -212,7 +212,7 @@ def _decode_hook(kind: type, value: Any) -> Any:
         return Secret(value)
     if kind is Path and isinstance(value, str) and value:
         return Path(value).expanduser()
-    raise msgspec.ValidationError("Expected a path" if kind is Path else f"Expected {kind.__name__}")
+    raise ValueError("Expected a path" if kind is Path else f"Expected {kind.__name__}")
 
 
 def _user_directory(variables: Mapping[str, str], variable: str, default: str) -> Path:
