@@ -25,6 +25,7 @@ from salus.terminal.cloud_client import CloudClient
 from salus.terminal.doctor import DoctorTerminal
 from salus.terminal.member import MemberTerminal, decode_evidence, enrol_member
 from salus.terminal.patient import PatientTerminal
+from salus.terminal.recovery import backup
 from salus.terminal.wallet import Wallet
 from salus.terminal.wallet_content import UNUSED, ConsultationEntry
 from salus.transport import Transport
@@ -82,13 +83,18 @@ class Actor:
         """Name on the ledger, or a patient's identity."""
         return self._wallet.content.name
 
+    @property
+    def directory(self) -> Path:
+        """Where the wallet lies."""
+        return self._wallet.directory
+
     def do(self, command: str, arguments: dict[str, Any]) -> Result:
         """Carry out one command.
 
         :raises SalusError: what the command raises; an unknown command too.
         """
         method = getattr(self, command, None)
-        if command.startswith("_") or command in ("do", "name", "close") or not callable(method):
+        if command.startswith("_") or command in ("do", "name", "directory", "close") or not callable(method):
             raise SalusError(f"{self._wallet.content.role} {self.name} has no command {command!r}")
         result: Result = method(**arguments)
         return result
@@ -122,6 +128,11 @@ class Actor:
             **{f"storage-receipt-{which}": cloud.storage_receipt(tx_hash).encode() for which, tx_hash in hashes.items()},
         }
         return {name: 8 * len(data) for name, data in messages.items()}
+
+    def backup(self, path: str) -> Result:
+        """Write a backup of the wallet; it holds no one-time keys."""
+        backup(self._wallet, Path(path), now_ms=self._around.now_ms())
+        return {"file": path, "bytes": Path(path).stat().st_size}
 
     def close(self) -> None:
         """Close the wallet."""

@@ -106,6 +106,7 @@ def restore(
     phrase: str | None = None,
     new_passphrase: bytes | None = None,
     network: bytes | None = None,
+    party: tuple[str, str] | None = None,
     random: Random = os.urandom,
     cost: Argon2Cost = DEFAULT_COST,
 ) -> Restored:
@@ -114,6 +115,7 @@ def restore(
     :param passphrase: opens the backup; or
     :param phrase: opens it by the 24 words; then ``new_passphrase`` is required.
     :param new_passphrase: the restored wallet's passphrase; by default the backup's.
+    :param party: role and name whose backup it must be.
     :raises WrongPassphrase, DamagedFile, UnknownVersion, WrongNetwork, WalletError, Busy, StorageError: as
         :meth:`salus.terminal.wallet.Wallet.open`; nothing is made then.
     """
@@ -130,6 +132,9 @@ def restore(
         data_key = unwrap_phrase(file, entropy_of(phrase or ""), where)
     opened = _decode_backup(open_content(data_key, file, PURPOSE, where), where)
     check_network(opened.content, network)
+    whose = (opened.content.role, opened.content.name)
+    if party not in (None, whose):
+        raise WalletError(f"{path} is the backup of {' '.join(whose)}, not of {' '.join(party or ())}; nothing was made")
     wrap, phrase_wrap = required_wraps(file, where)
     if new_passphrase is not None:
         wrap = wrap_passphrase(data_key, new_passphrase, cost, random)

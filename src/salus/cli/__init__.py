@@ -1,0 +1,1 @@
+"""The program ``salus``: what people do with a network, as commands."""

@@ -1,0 +1,81 @@
+"""``salus demo``: the whole of it, in one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from salus.cli.failures import CommandFailed
+from salus.cli.main import FAILED, OK
+from salus.cli.options import command
+from salus.cli.screen import Screen, size
+from salus.cli.session import Result, Session
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "demo", ("demo", "demo --records ~/records --home demonstration"))(demo)
+
+
+def demo(
+    session: Session,
+    records: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", show_default="made on the spot", help="Every file below it is a record; can be repeated."),
+    ] = None,
+    suite: Annotated[
+        Literal["mbpa-r1", "mbpa-2019"], typer.Option(help="The repaired protocol, or the printed one, which is forgeable.")
+    ] = "mbpa-r1",
+) -> Result:
+    """Watch patients consult doctors over four nodes, then attacks being refused, then a fresh process verify the ledger.
+
+    With --home everything that any party wrote stays there; otherwise it is removed.
+    """
+    home = session.given.home
+    if home is not None and home.exists() and (not home.is_dir() or any(home.iterdir())):
+        raise CommandFailed("storage", f"{home} is not an empty directory; the demonstration needs one of its own")
+    if suite == "mbpa-2019":
+        from salus.cli.demonstration import run_printed
+
+        session.say("salus: warning: mbpa-2019 is forgeable, as this demonstration shows; it is here for study only")
+        data = run_printed(tuple(records or ()), home, session.progress.counted)
+    else:
+        from salus.network.demonstration import DemoOptions, run_demo
+
+        data = run_demo(DemoOptions(tuple(records or ()), home), session.progress.counted)
+    good = data["ledger_verified"] and all(_accepted(c) for c in data["consultations"])
+    return Result(data, lambda screen: show(screen, data), OK if good else FAILED)
+
+
+def _accepted(consultation: dict[str, Any]) -> bool:
+    c = consultation
+    return (
+        c["accepted"]
+        and c["sha256"] == c["doctor_received_sha256"]
+        and c["reply_sha256"] == c["patient_received_reply_sha256"]
+    )
+
+
+def show(screen: Screen, data: dict[str, Any]) -> None:
+    """The report for people."""
+    rows = [
+        (c["record"], size(c["bytes"]), c["doctor"], c["sn"], c["sha256"][:12], "accepted" if _accepted(c) else "NOT ACCEPTED")
+        for c in data["consultations"]
+    ]
+    screen.line(f"Consultations ({data['suite']}, {data['engine']}):")
+    screen.table(("record", "size#", "doctor", "slot#", "SHA-256", "diagnosis"), rows, "none")
+    screen.line()
+    screen.line("Attempts:")
+    attempts = [(a["attempt"], a["reason"] or "SUCCEEDED", a.get("detail", "")) for a in data["refused"]]
+    screen.table(("attempt", "refused for", "detail"), attempts, "none")
+    screen.line()
+    screen.line("Phases:")
+    phases = [(name, t["median"], t["p99"]) for name, t in data["phases_ms"].items()]
+    screen.table(("phase", "median ms#", "p99 ms#"), phases, "none")
+    screen.line()
+    screen.table(("message", "bits#"), [(n, f"{b:,}") for n, b in data["message_bits"].items()], "none")
+    screen.line()
+    verdict = "verified from genesis and export alone" if data["ledger_verified"] else "NOT VERIFIED"
+    screen.line(f"Ledger of {data['height']} blocks: {verdict}, by a fresh process.")

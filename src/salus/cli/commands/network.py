@@ -1,0 +1,150 @@
+"""``salus network``: make a network in a home, see how it is, verify all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from salus.cli.failures import CommandFailed
+from salus.cli.main import FAILED, OK
+from salus.cli.options import command, group
+from salus.cli.screen import Screen, day_and_time, size
+from salus.cli.session import Result, Session
+
+APP = group("network", "Make a network in a home, and look after it.")
+
+
+@command(APP, "init", ("--home clinic network init", "--home clinic network init --nodes 7"))
+def init(
+    session: Session,
+    nodes: Annotated[int | None, typer.Option(min=1, metavar="N", help="Replicas: 3f + 1, at least 4.", show_default="4")] = None,
+) -> Result:
+    """Found a network in the home: centre, nodes, cloud and four institutions, each in a directory of its own.
+
+    The passphrase is that of the institutions' wallets.
+    """
+    from salus.errors import Refused
+    from salus.network.embedded import EmbeddedNetwork
+    from salus.network.home import Home
+
+    count = session.settings.network.nodes if nodes is None else nodes
+    if Home(session.home).founded:
+        raise Refused("already-done", f"there is a network in {session.home}; use it, or choose another --home")
+    passphrase = session.passphrase("the institutions' wallets", new=True)
+    session.progress.stage("founding the network")
+    with EmbeddedNetwork.create(session.home, passphrase, nodes=count) as network:
+        core = network.genesis.core
+        data = {
+            "home": str(session.home.resolve()),
+            "network": network.genesis.network().hex(),
+            "centre": core.centre.name,
+            "cloud": network.cloud_name,
+            "nodes": [node.name for node in network.nodes],
+            "institutions": [i.member.name for i in core.institutions],
+            "height": network.client().height,
+        }
+
+    def show(screen: Screen) -> None:
+        screen.line(f"Founded a network of {count} nodes in {session.home}.")
+        screen.facts({name: data[name] for name in ("network", "centre", "cloud", "nodes", "institutions")})
+
+    return Result(data, show)
+
+
+@command(APP, "status", "--home clinic network status")
+def status(session: Session) -> Result:
+    """Show height, state and health of every node, the epoch, and what the cloud holds."""
+    from salus.cloud import messages as cloud
+
+    with session.network() as network:
+        ledger = network.client()
+        ledger.refresh()
+        nodes = [_node(s) for s in network.status()]
+        answer = network.transport.call(network.cloud_name, cloud.STATUS, cloud.StatusRequest().encode())
+        held = cloud.CloudStatus.decode(answer)
+        data = {
+            "home": str(session.home.resolve()),
+            "network": network.genesis.network().hex(),
+            "suite": network.genesis.core.suite if hasattr(network.genesis.core, "suite") else "mbpa-r1",
+            "engine": "pbft",
+            "height": ledger.height,
+            "time_ms": ledger.time_ms,
+            "epoch": ledger.epoch().number,
+            "agreed": len({(n["height"], n["application_hash"]) for n in nodes}) == 1,
+            "nodes": nodes,
+            "cloud": {"name": held.name, "height": held.height, "bodies": held.bodies, "bytes": held.body_bytes},
+            "doctors": sum(1 for p in ledger.parties("doctor") if not p.revoked_ms),
+            "patients": len(network.centre.patients()),
+        }
+
+    def show(screen: Screen) -> None:
+        screen.facts(
+            {
+                "home": data["home"],
+                "network": data["network"],
+                "height": data["height"],
+                "last block": day_and_time(ledger.time_ms),
+                "epoch": data["epoch"],
+                "cloud": f"{held.bodies} bodies, {size(held.body_bytes)}",
+                "doctors": data["doctors"],
+                "patients": data["patients"],
+            }
+        )
+        screen.line()
+        rows = [(n["name"], n["height"], n["application_hash"][:16], n["pool"], n["complaint"]) for n in nodes]
+        screen.table(("node", "height#", "state", "pool#", "complaint"), rows, "no nodes")
+        screen.line("All nodes agree." if data["agreed"] else "The nodes do not stand at the same state.")
+
+    return Result(data, show)
+
+
+def _node(status: Any) -> dict[str, Any]:
+    return {
+        "name": status.name,
+        "height": status.height,
+        "time_ms": status.time_ms,
+        "application_hash": status.application_hash.hex(),
+        "pool": status.pool,
+        "epochs": list(status.epochs),
+        "complaint": status.complaint,
+    }
+
+
+@command(APP, "verify", "--home clinic network verify")
+def verify(session: Session) -> Result:
+    """Check everything that is stored: each node's ledger from genesis by signatures and replay, and every body in the cloud."""
+    from salus.cli.verification import verify_bodies, verify_node
+
+    with session.network() as network:
+        nodes = [verify_node(network, node, session.progress) for node in network.nodes]
+        bodies = verify_bodies(network, session.progress)
+    states = {(n["height"], n["application_hash"]) for n in nodes}
+    problems = [f"{n['name']}: {n['problem']}" for n in nodes if n["problem"]] + bodies["problems"]
+    if not problems and len(states) != 1:
+        problems.append("the nodes stand at different states")
+    data = {"verified": not problems, "nodes": nodes, "bodies": bodies, "problems": problems}
+
+    def show(screen: Screen) -> None:
+        rows = [(n["name"], n["height"], n["transactions"], n["application_hash"][:16], n["problem"] or "verified") for n in nodes]
+        screen.table(("node", "height#", "transactions#", "state", "finding"), rows, "no nodes")
+        screen.line(f"{bodies['checked']} bodies of {size(bodies['bytes'])} hashed, {bodies['expired']} past their time.")
+        for problem in problems:
+            screen.line(f"WRONG: {problem}")
+        if not problems:
+            screen.line("Everything verifies.")
+
+    if problems and session.given.as_json is False:
+        session.say(f"salus: {len(problems)} findings; restore the party's directory from its backup, or let the node catch up anew")
+    return Result(data, show, FAILED if problems else OK)
+
+
+def existing_file(path: Path, what: str) -> Path:
+    """A regular file that is there.
+
+    :raises CommandFailed: naming what is there instead.
+    """
+    if not path.is_file():
+        raise CommandFailed("storage", f"{path} ({what}) is {'not a regular file' if path.exists() else 'not there'}; check the path")
+    return path

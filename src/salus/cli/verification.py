@@ -1,0 +1,111 @@
+"""Going through a whole ledger, and through everything that the cloud holds for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from salus.cli.progress import ProgressDisplay
+from salus.errors import Refused, SalusError
+
+if TYPE_CHECKING:
+    from salus.ledger.client import LedgerClient
+    from salus.network.embedded import EmbeddedNetwork
+    from salus.node.node import Node
+
+BODY_KINDS: Final = ("consultation.request", "consultation.reply")
+PROBLEMS_MAX: Final = 100
+"""Problems named; more of the same say nothing new."""
+_NAMES: Final = ("doctor", "ID_D", "asker", "institution", "node", "dealer", "accuser", "name", "centre")
+"""Fields that name who is behind a transaction, where the ledger knows that at all."""
+
+
+def transactions(ledger: LedgerClient, after: int, progress: ProgressDisplay) -> Iterator[dict[str, Any]]:
+    """Every committed transaction above a height, from blocks whose certificates are verified."""
+    from salus.consensus.block import transaction_hash
+    from salus.ledger.kinds.all import REGISTRY
+
+    ledger.refresh()
+    for verified in ledger.follow(after):
+        header = verified.block.header
+        progress.counted("reading blocks", header.height - after, ledger.height - after)
+        for index, raw in enumerate(verified.block.transactions):
+            message = REGISTRY.decode(raw).message
+            yield {
+                "height": header.height,
+                "index": index,
+                "time_ms": header.time_ms,
+                "kind": message.KIND,
+                "hash": transaction_hash(raw).hex(),
+                "who": _who(message),
+                "bytes": len(raw),
+            }
+
+
+def _who(message: Any) -> str:
+    member = getattr(message, "member", None)
+    if member is not None:
+        return str(getattr(member, "name", member))
+    for name in _NAMES:
+        value = getattr(message, name, None)
+        if isinstance(value, str):
+            return value
+    return ""
+
+
+def verify_node(network: EmbeddedNetwork, node: Node, progress: ProgressDisplay) -> dict[str, Any]:
+    """One node's own copy of the ledger, from genesis by signatures and replay, against the state that it stands at."""
+    from salus.ledger.client import LedgerClient
+    from salus.ledger.export import verify_export
+
+    ledger = LedgerClient(network.local, [node.name], network.genesis, network.now_ms, lambda _ms: None)
+    status = node.status()
+    result = {"name": node.name, "height": status.height, "transactions": 0, "application_hash": status.application_hash.hex()}
+    try:
+        proven = verify_export(
+            network.genesis,
+            ledger.encoded_blocks(),
+            lambda height: progress.counted(f"replaying {node.name}", height, status.height),
+        )
+    except SalusError as error:
+        return {**result, "problem": str(error)}
+    problem = ""
+    if proven.height != status.height:
+        problem = f"stands at height {status.height} but keeps {proven.height} blocks"
+    elif proven.application_hash != status.application_hash:
+        problem = "its state is not the one that replay gives"
+    return {**result, "transactions": proven.transactions, "problem": problem}
+
+
+def verify_bodies(network: EmbeddedNetwork, progress: ProgressDisplay) -> dict[str, Any]:
+    """Fetch and hash every body that a committed request or reply names; those past their time may be gone."""
+    from salus.records.streams import Discard
+    from salus.terminal.cloud_client import CloudClient
+
+    ledger = network.client()
+    cloud = CloudClient(network.transport, network.cloud_name, random=network.random)
+    checked = size_bytes = expired = 0
+    problems: list[str] = []
+    for height, message in _with_bodies(ledger):
+        progress.in_bytes("hashing bodies", size_bytes, 0)
+        try:
+            cloud.download(message.digest, message.size_bytes, Discard())
+        except Refused as refused:
+            if refused.reason == "missing-body" and message.U.keep_until_ms < ledger.time_ms:
+                expired += 1
+            elif len(problems) < PROBLEMS_MAX:
+                problems.append(f"body {message.digest.hex()[:16]}.. of block {height}: {refused}")
+            continue
+        checked, size_bytes = checked + 1, size_bytes + message.size_bytes
+    return {"checked": checked, "bytes": size_bytes, "expired": expired, "problems": problems}
+
+
+def _with_bodies(ledger: LedgerClient) -> Iterator[tuple[int, Any]]:
+    from salus.ledger.kinds.all import REGISTRY
+
+    ledger.refresh()
+    for verified in ledger.follow(0):
+        for raw in verified.block.transactions:
+            message = REGISTRY.decode(raw).message
+            if message.KIND in BODY_KINDS:
+                yield verified.block.header.height, message
