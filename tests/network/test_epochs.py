@@ -17,7 +17,7 @@ from salus.groups.ristretto255 import Scalar
 from salus.ledger.constants import Constants
 from salus.ledger.epoch_state import STATUS, Epoch, find_epoch
 from salus.ledger.kinds.misbehaviour import RECORDS
-from salus.ledger.node_api import SUBMIT, Submission, Submit
+from salus.ledger.node_api import OUTCOME, SUBMIT, Submission, Submit
 from salus.network.embedded import EmbeddedNetwork
 from salus.symmetric import Random
 from support.embedded import (
@@ -165,6 +165,22 @@ def test_a_clock_that_jumps_back_behind_an_old_chain_stops_nothing(tmp_path: Pat
         started = time.monotonic()
         doctor.publish(DAY, 1)
         assert time.monotonic() - started < 5
+
+
+def test_a_clock_that_jumps_back_while_a_block_is_due(tmp_path: Path) -> None:
+    """The primary is dead, the others wait for it: they still lose patience in time."""
+    clock = Clock()
+    with found_network(tmp_path / "home", now_ms=clock) as network:
+        doctor = enrolled_doctor(network, slots=1)
+        clock.advance(2 * DAY_MS)
+        network.settle()
+        validators = network.genesis.validators()
+        network.stop_node(validators.primary(network.nodes[0].runner.height + 1, 0).name)
+        going_back = Interposed(network.transport, {OUTCOME: once(lambda: clock.advance(-DAY_MS))})
+        doctor._around = network.surroundings(going_back)
+        started = time.monotonic()
+        doctor.publish(DAY, 1)
+        assert time.monotonic() - started < 15
 
 
 # --- nodes that sleep, die, come back ---

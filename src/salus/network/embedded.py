@@ -242,7 +242,7 @@ class EmbeddedNetwork:
     def turn(self) -> bool:
         """Let every node that has something to do now work once, and carry its messages; False if none had."""
         now = self.now_ms()
-        working = [n for n in self.nodes if n.busy or (n.runner.timer_ms <= now and not n.runner.error)]
+        working = [n for n in self.nodes if n.busy or n.runner.due(now)]
         for node in working:
             node.work()
             self._carry(node)

@@ -67,7 +67,7 @@ class NodeProcess:
         attended_s = 0.0
         while True:
             with self._lock:
-                if self._node.busy or self._node.runner.timer_ms <= system_ms():
+                if self._node.busy or self._node.runner.due(system_ms()):
                     self._node.work()
                 if time.monotonic() - attended_s > 1.0:
                     attended_s = time.monotonic()

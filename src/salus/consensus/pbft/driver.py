@@ -125,7 +125,7 @@ class Driver:
         """Let every replica that has something to do work once; False if none had."""
         worked = False
         for runner in self.runners.values():
-            if not runner.error and (runner.busy or self._now_ms() >= runner.timer_ms):
+            if runner.busy or runner.due(self._now_ms()):
                 runner.work()
                 worked = True
                 self._carry(runner)

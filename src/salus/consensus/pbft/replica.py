@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from salus.consensus.block import vote_bytes
 from salus.consensus.pbft import catch_up, checkpoints, evidence, normal, pool, snapshots, view_change
 from salus.consensus.pbft.checks import clock_error
@@ -92,6 +94,8 @@ def start(state: State) -> tuple[State, list[Action]]:
 
 
 def _on_tick(s: State, event: Tick, out: Out) -> None:
+    if event.now_ms < s.now_ms:
+        _clock_went_back(s, s.now_ms - event.now_ms)
     s.now_ms = event.now_ms
     if s.timer_ms is not None and s.now_ms >= s.timer_ms:
         s.timer_ms = None
@@ -110,6 +114,17 @@ def _on_tick(s: State, event: Tick, out: Out) -> None:
     elif s.now_ms >= s.status_at_ms:
         catch_up.send_status(s, out)
     snapshots.maybe_fetch_again(s, out)
+
+
+def _clock_went_back(s: State, by_ms: int) -> None:
+    """What was to come after a while still comes after that while, not when the clock is again where it was."""
+    s.deadline_ms = None if s.deadline_ms is None else s.deadline_ms - by_ms
+    s.resend_at_ms = None if s.resend_at_ms is None else s.resend_at_ms - by_ms
+    s.status_at_ms -= by_ms
+    s.requested_at_ms -= by_ms
+    s.last = replace(s.last, stored_at_ms=s.last.stored_at_ms - by_ms)
+    s.answered.clear()
+    s.timer_ms = None
 
 
 def _on_prepared(s: State, event: ProposalPrepared, out: Out) -> None:

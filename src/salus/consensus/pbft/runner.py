@@ -94,6 +94,7 @@ class ReplicaRunner:
         self._unsynced = 0
         self._requests = 0
         self._timer_ms = 0
+        self._ticked_ms = 0
         info = application.info()
         stored = application.block_record(info.height) if info.height else None
         records = [decode_record(data) for data in log.records]
@@ -110,6 +111,10 @@ class ReplicaRunner:
     def timer_ms(self) -> int:
         """When :meth:`work` is due even without messages (UTC milliseconds)."""
         return self._timer_ms
+
+    def due(self, now_ms: int) -> bool:
+        """Whether the timer is due, or the clock went back and timers must be set anew."""
+        return not self.error and (now_ms >= self._timer_ms or now_ms < self._ticked_ms)
 
     @property
     def busy(self) -> bool:
@@ -136,7 +141,7 @@ class ReplicaRunner:
         """Do everything there is to do now; then :attr:`outbox` holds what is to be sent."""
         if self.error:
             return
-        now = self._now_ms()
+        now = self._ticked_ms = self._now_ms()
         self._events.appendleft(Tick(now))
         if self._inbox:
             count = min(len(self._inbox), MAX_BATCH_MESSAGES)
