@@ -127,6 +127,24 @@ def test_repeats_inside_a_batch_are_found(world: World):
     assert batch.first_repeats(o.statement.envelope.nf for o in pair) == [False, True]
 
 
+def test_a_patient_checks_several_replies_at_once(world: World):
+    """One bad signature, one that is not committed and one that is somebody else's are named; the rest are read."""
+    items = []
+    for i in range(5):
+        sent = world.request("bob", credential=_credential(world))
+        world.commit(sent)
+        answer = world.answer(sent, b"diagnosis %d" % i)
+        items.append([world.pending(sent), answer, answer.tx_hash()])
+    forged = altered(items[1][1], M_k1=items[1][1].M_k1[:32] + random_scalar(world.random).encode())
+    items[1][1:] = [forged, forged.tx_hash()]
+    items[2][2] = bytes(32)
+    items[3][0] = items[4][0]
+    results = batch.check_replies(world.domain.network, [tuple(item) for item in items])
+    assert reasons(results) == [None, "bad-signature", "not-committed", "wrong-request", None]
+    assert results[0].payload_digest == items[0][0].payload_digest
+    assert batch.check_replies(world.domain.network, []) == []
+
+
 # --- predicted weights: the adversary's equations ---
 
 

@@ -25,7 +25,15 @@ from salus.consultation.envelope import (
     open_signature,
     verify_opened,
 )
-from salus.consultation.reply import OpenedReply, VerifiedReply, verify_opened_reply
+from salus.consultation.reply import (
+    CheckedReply,
+    ConsultationReply,
+    OpenedReply,
+    VerifiedReply,
+    match_reply,
+    verify_opened_reply,
+)
+from salus.consultation.request import PendingRequest
 from salus.errors import Refused
 from salus.groups.ristretto255 import Point, Scalar, decode_point, msm_vartime, mul_one_scalar
 from salus.symmetric import Random
@@ -115,6 +123,36 @@ def _verify_one(item: Opened) -> Verified | Refused:
 
 def _accept(item: Opened) -> Verified:
     return VerifiedReply(item.reply) if isinstance(item, OpenedReply) else accept(item)
+
+
+def check_replies(
+    network: bytes, items: Sequence[tuple[PendingRequest, ConsultationReply, bytes]], random: Random = os.urandom
+) -> list[CheckedReply | Refused]:
+    """A patient checks several replies, all signatures in one batch (check-up, steps 1 to 4).
+
+    :param items: (what was kept of the request, the reply, hash of the transaction proven on the ledger).
+    :return: for each the checked reply, or its refusal; see :func:`salus.consultation.reply.check_reply`.
+    :raises Refused: ``too-large`` for more than :data:`BATCH_MAX` items.
+    """
+    matched = [_match(network, *item) for item in items]
+    verdicts = iter(verify_batch([m[1] for m in matched if not isinstance(m, Refused)], random))
+    results: list[CheckedReply | Refused] = []
+    for match in matched:
+        if isinstance(match, Refused):
+            results.append(match)
+            continue
+        verdict = next(verdicts)
+        results.append(verdict if isinstance(verdict, Refused) else match[0])
+    return results
+
+
+def _match(
+    network: bytes, pending: PendingRequest, reply: ConsultationReply, proven_tx_hash: bytes
+) -> tuple[CheckedReply, OpenedReply] | Refused:
+    try:
+        return match_reply(network, pending, reply, proven_tx_hash)
+    except Refused as refusal:
+        return refusal
 
 
 def open_envelopes(statements: Sequence[Statement], theta: Scalar) -> list[OpenedEnvelope | Refused]:

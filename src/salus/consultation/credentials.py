@@ -112,9 +112,6 @@ class IssuedCredential(Message, frozen=True):
     pid: Pid
     partial: PartialKey
 
-    def __repr__(self) -> str:
-        return f"IssuedCredential(quarter={self.quarter}, index={self.index})"
-
 
 class IssuedCredentials(Message, frozen=True):
     """Answer to :class:`IssuingRequests`, in the same order."""
@@ -230,9 +227,6 @@ class _StoredCredential(Message, frozen=True):
     quarter: int
     index: int
     s: Bytes32
-
-    def __repr__(self) -> str:
-        return "_StoredCredential()"
 
 
 def finish_credential(request: IssuingRequest, secret: SecretValue, answer: IssuedCredential, Pub: Point) -> Credential:

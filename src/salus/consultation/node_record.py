@@ -21,8 +21,8 @@ from salus.groups.ristretto255 import Point
 from salus.symmetric import Random
 
 BLS_ORDER: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
-BLS_POSSESSION_DST: Final = b"BLS_POP_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_"
-"""Ciphersuite BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_ of draft-irtf-cfrg-bls-signature: keys in G2, signatures in G1."""
+_POSSESSION_DST: Final = labels.BLS_POSSESSION.encode()
+"""Keys in G2, signatures in G1."""
 _UNSIGNED: Final = bytes(64)
 
 BlsKey = Annotated[bytes, Size(96, 96)]
@@ -65,7 +65,7 @@ class BlsSecret:
 
     def prove_possession(self) -> bytes:
         """``secret * H(public)`` in G1, 48 bytes."""
-        return G1.hash(self.public, BLS_POSSESSION_DST).mul(self._secret).encode()
+        return G1.hash(self.public, _POSSESSION_DST).mul(self._secret).encode()
 
     def export_secret(self) -> bytes:
         """The secret, 32 bytes big-endian, for the node's key file."""
@@ -84,12 +84,12 @@ def check_bls_possession(public: bytes, proof: bytes) -> None:
         key, shown = G2.decode(public), G1.decode(proof)
     except ValueError as error:
         raise Refused("bad-point", f"BLS key: {error}") from None
-    product = pairing([(G1.hash(public, BLS_POSSESSION_DST), key), (-shown, G2.generator())])
+    product = pairing([(G1.hash(public, _POSSESSION_DST), key), (-shown, G2.generator())])
     refuse_unless(product.is_one(), "bad-possession", "BLS key")
 
 
 def _consensus_message(network: bytes, name: str, key: bytes) -> bytes:
-    return encode((labels.POSSESSION, SUITE, network, NODE, name, key))
+    return encode((labels.CONSENSUS_POSSESSION, SUITE, network, name, key))
 
 
 def make_node_record(

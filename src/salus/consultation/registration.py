@@ -141,9 +141,6 @@ class PartialKey(Message, frozen=True):
     Q: Bytes32
     y: Bytes32
 
-    def __repr__(self) -> str:
-        return f"PartialKey(Q={self.Q.hex()[:8]}..)"
-
 
 class MemberRecord(Message, frozen=True):
     """A named member's public registration, as the ledger keeps it: everyone computes W from it."""

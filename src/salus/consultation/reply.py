@@ -226,11 +226,23 @@ class CheckedReply(msgspec.Struct, frozen=True):
 
 
 def check_reply(network: bytes, pending: PendingRequest, reply: ConsultationReply, proven_tx_hash: bytes) -> CheckedReply:
-    """The patient's check of a reply (check-up, steps 1 to 4).
+    """The patient's check of a reply (check-up, steps 1 to 4); several at once: :func:`salus.consultation.batch.check_replies`.
 
     :param proven_tx_hash: hash of the transaction whose inclusion under a certified header the caller has verified.
     :raises Refused: ``not-committed``, ``wrong-request``, ``wrong-doctor``, ``bad-pseudonym``, ``bad-mac``, ``bad-signature``,
         ``erased``, ``bad-point``, ``bad-scalar``.
+    """
+    checked, opened = match_reply(network, pending, reply, proven_tx_hash)
+    verify_opened_reply(opened)
+    return checked
+
+
+def match_reply(
+    network: bytes, pending: PendingRequest, reply: ConsultationReply, proven_tx_hash: bytes
+) -> tuple[CheckedReply, OpenedReply]:
+    """:func:`check_reply` without the signature's equation: the first part counts only once the second is verified.
+
+    :raises Refused: as :func:`check_reply`.
     """
     # step 1
     refuse_unless(reply.tx_hash() == proven_tx_hash, "not-committed")
@@ -247,5 +259,5 @@ def check_reply(network: bytes, pending: PendingRequest, reply: ConsultationRepl
     M_k2 = reply_mac(keys.k_mac, t0, reply.PID2, reply.digest, reply.size_bytes)
     refuse_unless(mac_matches(M_k2, reply.M_k2), "bad-mac")
     # step 4
-    verify_reply(network, reply, W_D)
-    return CheckedReply(reply, pending.payload_digest, keys.k_enc, (t0, reply.PID2))
+    opened = open_reply(network, reply, W_D)
+    return CheckedReply(reply, pending.payload_digest, keys.k_enc, (t0, reply.PID2)), opened

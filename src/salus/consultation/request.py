@@ -300,9 +300,6 @@ class _StoredPending(Message, frozen=True):
     payload_digest: Bytes32
     valid_until_ms: int
 
-    def __repr__(self) -> str:
-        return "_StoredPending()"
-
 
 class OpenedRequest(msgspec.Struct, frozen=True):
     """A request that its doctor opened and verified; the body is still to be fetched and opened with the key here.
