@@ -22,16 +22,6 @@ DAY_MS = 24 * 3600_000
 UNSIGNED = bytes(64)
 
 
-class Secrets:
-    """The part of a node's secrets that admission needs."""
-
-    def __init__(self, world: LedgerWorld) -> None:
-        self._world = world
-
-    def theta(self, epoch: int, T: bytes = b"") -> Any:
-        return self._world.thetas.get(epoch)
-
-
 @pytest.fixture
 def world() -> LedgerWorld:
     return LedgerWorld("consultations")
@@ -39,7 +29,7 @@ def world() -> LedgerWorld:
 
 @pytest.fixture
 def chain(world: LedgerWorld) -> Chain:
-    return world.chain(secrets=Admission(world.domain, Secrets(world)))  # type: ignore[arg-type]
+    return world.chain(secrets=Admission(world.domain, world.secrets()))
 
 
 @pytest.fixture
@@ -284,15 +274,16 @@ def test_a_node_without_the_shared_value_pools_nothing_and_votes_on_public_check
 ) -> None:
     request, _ = world.request(doctor, 0, time_ms=chain.time_ms)
     rubbish = replace(request, M2=bytes(32))
-    thetas, world.thetas = world.thetas, {}
-    fresh = Admission(world.domain, Secrets(world))  # type: ignore[arg-type]
+    secrets = world.secrets()
+    secrets.thetas, thetas = {}, secrets.thetas
+    fresh = Admission(world.domain, secrets)
     chain.application._secrets = fresh
     for tx in (request, rubbish):
         assert reason(chain, tx.encode()) == "no-shared-value"
         assert chain.propose([tx.encode()]) == []
         block = chain.input([tx.encode()])
         assert chain.application.validate_proposal(block, secret_checks=True).valid
-    world.thetas = thetas
+    secrets.thetas = thetas
     block = chain.input([rubbish.encode()])
     assert chain.application.validate_proposal(block, secret_checks=True).reason == "bad-proof"
     # A re-proposal with a prepared certificate skips the secret checks, and what a quorum decided stands.

@@ -94,6 +94,17 @@ class Doctor:
     slots: dict[int, SlotKey] = field(default_factory=dict)
 
 
+class Secrets:
+    """Thetas by epoch, in the place of a node's key files."""
+
+    def __init__(self, thetas: dict[int, Scalar]) -> None:
+        self.thetas = thetas
+
+    def theta(self, epoch: int, T: bytes = b"") -> Scalar | None:
+        """The theta of an epoch, if it is held."""
+        return self.thetas.get(epoch)
+
+
 class LedgerWorld:
     """Keys and a genesis.
 
@@ -233,6 +244,10 @@ class LedgerWorld:
     def decline(self, doctor: Doctor, request: ConsultationRequest, reason: str = "bad-seal") -> bytes:
         """A decline."""
         return decline_request(self.network, doctor.key, request.sn, request.tx_hash(), reason, "", self.random).encode()
+
+    def secrets(self) -> Any:
+        """The part of a node's secrets that admission needs: theta of every epoch started so far."""
+        return Secrets(self.thetas)
 
     # --- chains ---
 

@@ -91,6 +91,12 @@ def test_like_a_dictionary(blocks: list[tuple[dict[int, bytes | None], bool]]) -
     assert everything(commits, on_top) == kept
 
 
+@pytest.fixture(autouse=True)
+def _small_fan_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Merges of several levels with few entries."""
+    monkeypatch.setattr(r, "FAN_OUT", 4)
+
+
 def test_merges_keep_runs_few_and_do_a_bounded_slice_a_commit() -> None:
     commits = Commits()
     total, batch = 40_000, 500

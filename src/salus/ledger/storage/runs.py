@@ -21,8 +21,8 @@ from salus.errors import CodecError, DamagedFile
 
 ENTRIES_A_PAGE: Final = 64
 """Entries of one page: some kilobytes, one read of the disk."""
-FAN_OUT: Final = 4
-"""Runs merged into one: an entry is written again once for each factor of four in size."""
+FAN_OUT: Final = 8
+"""Runs merged into one: an entry is written again once for each factor of eight in size; a read asks a few runs more."""
 MERGE_SLICE: Final = 2
 """Entries that every running merge handles for one entry committed: twice the rate at which entries come in."""
 MERGE_SLICE_AT_LEAST: Final = 64

@@ -28,7 +28,7 @@ from salus.ledger.storage.runs import Entry, Missing
 from salus.ledger.storage.schema import AppliedRecord, row_checksum
 
 FILE_NAME: Final = "ledger.sqlite"
-FOLD_ENTRIES: Final = 4096
+FOLD_ENTRIES: Final = 8192
 """Entries of newest blocks in memory before they are folded into a run."""
 FOLD_BLOCKS: Final = 256
 """Newest blocks that an opening replays at most, however small they are."""

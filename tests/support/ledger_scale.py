@@ -1,0 +1,85 @@
+"""A long history for one application on disk: what a transaction costs as it grows, and what memory the process takes.
+
+``python tests/support/ledger_scale.py DIRECTORY TRANSACTIONS`` prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from salus.ledger.application import LedgerApplication
+from salus.ledger.storage.sqlite import SqliteStore
+from salus.node.admission import Admission
+from support.ledger_world import Chain, Doctor, LedgerWorld
+
+BATCH = 250
+
+
+class Forgetful(list[tuple[bytes, bytes]]):
+    """Records that nobody needs."""
+
+    def append(self, _record: tuple[bytes, bytes]) -> None:
+        return
+
+
+class History:
+    """Consultations, batch after batch; only the application's own work is timed."""
+
+    def __init__(self, directory: Path) -> None:
+        self.world = LedgerWorld("history")
+        self.directory = directory
+        secrets = Admission(self.world.domain, self.world.secrets())
+        self.chain: Chain = self.world.chain(SqliteStore.open_or_create(directory), secrets=secrets)
+        self.chain.records = Forgetful()
+        self.doctor: Doctor = self.chain.ready(0)
+        self.transactions = 0
+
+    def grow(self) -> tuple[float, float]:
+        """One batch of requests and their replies; (processor microseconds a transaction, longest block in ms)."""
+        world, chain, doctor = self.world, self.chain, self.doctor
+        chain.decide([world.slots(doctor, self.transactions // 2, BATCH)])
+        requests = [world.request(doctor, sn, time_ms=chain.time_ms)[0] for sn in list(doctor.slots)]
+        replies = [world.reply(doctor, request, chain.time_ms).encode() for request in requests]
+        doctor.slots.clear()
+        spent, longest = 0.0, 0.0
+        for batch in ([r.encode() for r in requests], replies):
+            processor, clock = time.process_time(), time.perf_counter()
+            results = chain.application.check_transactions(batch, chain.time_ms + 1000)
+            assert all(r.accepted for r in results)
+            chain.decide(batch)
+            spent += time.process_time() - processor
+            longest = max(longest, time.perf_counter() - clock)
+        self.transactions += 2 * BATCH
+        return spent / (2 * BATCH) * 1e6, longest * 1e3
+
+    def reopen(self) -> float:
+        """Close and open; seconds."""
+        self.chain.application.close()
+        start = time.perf_counter()
+        self.chain.application = LedgerApplication.open(self.directory, self.world.genesis)
+        return time.perf_counter() - start
+
+
+def run(directory: Path, transactions: int) -> dict[str, Any]:
+    """Grow a history to so many transactions."""
+    history = History(directory)
+    costs, longest = [], 0.0
+    while history.transactions < transactions:
+        cost, block_ms = history.grow()
+        costs.append(cost)
+        longest = max(longest, block_ms)
+    resident = psutil.Process().memory_info().rss
+    return {"costs_us": costs, "longest_block_ms": longest, "resident_bytes": resident, "open_s": history.reopen()}
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(Path(sys.argv[1]), int(sys.argv[2]))))
