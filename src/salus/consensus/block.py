@@ -7,6 +7,7 @@ name. Everything a replica signs is ``(label, network, kind, height, view, block
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha512
 from typing import Annotated, Final
 
 import msgspec
@@ -37,6 +38,7 @@ NEW_VIEW: Final = "new-view"
 CHECKPOINT: Final = "checkpoint"
 EVIDENCE_KINDS: Final = (PRE_PREPARE, PREPARE, COMMIT)
 """Votes of which an honest replica signs at most one for each height and view."""
+_TX_PREFIX: Final = encode((labels.TX, labels.SUITE_LEDGER, b""))[:-4]
 
 
 class Validator(Message, frozen=True):
@@ -241,7 +243,8 @@ def vote_bytes(network: bytes, kind: str, height: int, view: int, block_id: byte
 
 def transaction_hash(transaction: bytes) -> bytes:
     """``H2("tx", bytes)``: the name of an encoded transaction, 32 bytes."""
-    return h2(labels.TX, labels.SUITE_LEDGER, transaction)
+    # The encoding of (label, suite, bytes), put together here: the most frequent hash of all.
+    return sha512(_TX_PREFIX + len(transaction).to_bytes(4, "big") + transaction).digest()[:32]
 
 
 def transaction_root(transactions: Sequence[bytes], misbehaviour: Sequence[bytes]) -> bytes:

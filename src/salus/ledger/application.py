@@ -18,8 +18,8 @@ from salus.ledger.genesis import NETWORK, Genesis, initial_writes
 from salus.ledger.kinds.all import REGISTRY
 from salus.ledger.merkle_log import EMPTY_LOG
 from salus.ledger.merkle_map import value_digest
-from salus.ledger.signatures import Claim, VerifiedClaims, failing_claims
-from salus.ledger.state import StateView, Write, state_key
+from salus.ledger.signatures import AnyClaim, VerifiedClaims, failing_claims
+from salus.ledger.state import KnownReads, StateView, Write, state_key
 from salus.ledger.storage.interface import BlockRow, Head, LedgerStore
 from salus.ledger.storage.memory import MemoryStore
 from salus.ledger.transactions import Event, Registry, Transaction
@@ -59,24 +59,37 @@ class CommittedBlock(msgspec.Struct, frozen=True):
 
 
 class CommittedState:
-    """Read-only view of the state after one committed block."""
+    """Read-only view of the state after one committed block.
 
-    __slots__ = ("_store", "_tree", "_version")
+    :param reads: what was read of this state already.
+    """
 
-    def __init__(self, store: LedgerStore, tree: MerkleMap, version: int) -> None:
+    __slots__ = ("_reads", "_store", "_tree", "_version")
+
+    def __init__(self, store: LedgerStore, tree: MerkleMap, version: int, reads: KnownReads | None = None) -> None:
         self._store = store
         self._tree = tree
         self._version = version
+        self._reads = KnownReads() if reads is None else reads
 
     def get(self, kind: str, raw: bytes) -> bytes | None:
         """The value under (kind, raw key); most absent keys are told by the map in memory, without the disk."""
         key = state_key(kind, raw)
-        if self._tree.get(key, self._version) is None:
-            return None
-        value = self._store.value(key)
-        if value is None:
-            raise StorageError(f"a value of kind {kind} is in the map but not in the store: the state is damaged")
+        known, value = self._reads.find(key)
+        if known:
+            return value
+        if self._tree.get(key, self._version) is not None:
+            value = self._store.value(key)
+            if value is None:
+                raise StorageError(f"a value of kind {kind} is in the map but not in the store: the state is damaged")
+        self._reads.add(key, value)
         return value
+
+    def after(self, version: int, writes: Sequence[Write]) -> CommittedState:
+        """The state after the next block; what was read before and is not written by it is still known."""
+        reads, self._reads = self._reads, KnownReads()
+        reads.write(writes)
+        return CommittedState(self._store, self._tree, version, reads)
 
 
 class _Finalised(msgspec.Struct, frozen=True):
@@ -112,6 +125,7 @@ class LedgerApplication:
         self._trials: OrderedDict[BlockInput, AppliedBlock] = OrderedDict()
         self._finalised: _Finalised | None = None
         self._listeners: list[Callable[[CommittedBlock], None]] = []
+        self._view: CommittedState
         head = store.head()
         if head is None:
             head = self._start()
@@ -151,7 +165,7 @@ class LedgerApplication:
         run = BlockRun(self.registry, self.view(), self._empty_block(time_ms))
         refusals: list[Refused | None] = [None] * len(transactions)
         decoded: list[Transaction[Any] | None] = [None] * len(transactions)
-        claims: list[Claim] = []
+        claims: list[AnyClaim] = []
         owners: list[int] = []
         for index, raw in enumerate(transactions):
             try:
@@ -240,7 +254,8 @@ class LedgerApplication:
         self._trials.clear()
         for raw in done.block.transactions:
             self._decoded.pop(raw, None)
-        self._set_head(done.head)
+        self._head = done.head
+        self._view = self._view.after(done.head.height, applied.writes)
         committed = CommittedBlock(done.block, applied, done.head.application_hash)
         for listener in self._listeners:
             listener(committed)
@@ -385,10 +400,10 @@ class LedgerApplication:
 
     def _try_block(
         self, block: BlockInput, candidates: Sequence[Transaction[Any]], max_bytes: int
-    ) -> tuple[list[Transaction[Any]], list[Claim], list[bytes], BlockRun]:
+    ) -> tuple[list[Transaction[Any]], list[AnyClaim], list[bytes], BlockRun]:
         run = BlockRun(self.registry, self._view, block)
         chosen: list[Transaction[Any]] = []
-        claims: list[Claim] = []
+        claims: list[AnyClaim] = []
         owners: list[bytes] = []
         size = sum(map(len, block.misbehaviour))
         for tx in candidates:

@@ -14,7 +14,7 @@ Steps (docs/protocol/ledger.md, "a block"):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -28,7 +28,7 @@ from salus.ledger.kinds.misbehaviour import apply_block_evidence, record_missed
 from salus.ledger.kinds.parties import CENTRE
 from salus.ledger.kinds.protocol import active_version, settle_activation
 from salus.ledger.log_entries import SUCCESS, log_leaves
-from salus.ledger.signatures import Claim, VerifiedClaims, failing_claims
+from salus.ledger.signatures import AnyClaim, VerifiedClaims, failing_claims
 from salus.ledger.state import Overlay, StateView, Write
 from salus.ledger.transactions import BlockContext, Event, Registry, Transaction
 from salus.symmetric import h2
@@ -85,7 +85,7 @@ def apply_block(
     :raises UnknownVersion: if this software lacks the protocol version of this height.
     """
     run = BlockRun(registry, view, block)
-    claims: list[Claim] = []
+    claims: list[AnyClaim] = []
     owners: list[int] = []
     for index, raw in enumerate(block.transactions):
         try:
@@ -130,7 +130,7 @@ class BlockRun:
             apply_block_evidence(self._state, self.context, evidence)
         self._hashes: list[bytes] = []
 
-    def check(self, tx: Transaction[Any]) -> list[Claim]:
+    def check(self, tx: Transaction[Any]) -> Sequence[AnyClaim]:
         """Public checks of one transaction in the state as it stands (step 3); signatures are not verified yet.
 
         :raises Refused: with a reason code.
@@ -141,9 +141,10 @@ class BlockRun:
     def apply(self, tx: Transaction[Any]) -> None:
         """Apply a checked transaction (step 3)."""
         self._registry.spec(tx.message, self.context.version).module.apply(self._state, self.context, tx)
+        self.context.looked_up = None
         self._hashes.append(tx.hash)
 
-    def add(self, tx: Transaction[Any]) -> list[Claim]:
+    def add(self, tx: Transaction[Any]) -> Sequence[AnyClaim]:
         """Check and apply one transaction; returns the signatures still to be verified.
 
         :raises Refused: nothing was applied.

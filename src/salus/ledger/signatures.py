@@ -1,23 +1,29 @@
-"""Schnorr signatures of transactions, collected while a block is applied and verified in one equation.
+"""What the checks of a block leave to be verified together: Schnorr signatures, and encodings that must be points.
 
-A check that needs a member's signature returns a :class:`Claim`; at the end of the block all claims together cost one
-multi-scalar multiplication. The weights are hashed from the whole ordered batch, so that every replica computes the
-same and nobody can choose signatures to fit them; a batch that fails is split to name each bad claim.
+A check that needs a member's signature returns a :class:`Claim`, one that needs a point a :class:`PointClaim`; at the end
+of the block all of them are verified in native batches, on all cores and without the interpreter lock. Every replica
+verifies for itself: the weights of the signatures' one equation come from its own operating system, so nobody can choose
+signatures to fit them, and no two replicas depend on the same ones.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
 
+from salus._native import schnorr_verify_batch
+from salus.codec import encode
 from salus.errors import Refused, refuse_unless
-from salus.groups.ristretto255 import Point, Scalar, base_mul, decode_point, decode_scalar, hash_to_scalar, msm_vartime
+from salus.groups.proofs import SIGNATURE_BYTES
+from salus.groups.ristretto255 import Point, Scalar, decode_batch, decode_point, hash_to_scalar
 
+BATCH_MAX: Final = 4096
+"""Signatures of one native call."""
 _REMEMBERED_CLAIMS: Final = 65536
 """Digests of claims verified lately (32 bytes each): what the pool verified is not verified again in the proposal."""
 
@@ -47,13 +53,21 @@ class Claim(msgspec.Struct, frozen=True):
         return Refused(self.reason, f"{self.what or self.label}: the signature does not verify")
 
 
-class _Equation(msgspec.Struct):
-    """``z*P0 = R + c*W`` of one claim."""
+class PointClaim(msgspec.Struct, frozen=True):
+    """A statement that ``data`` is the canonical encoding of a point other than the identity.
 
-    z: Scalar
-    R: Point
-    c: Scalar
-    public: bytes
+    :ivar what: for the error.
+    """
+
+    data: bytes
+    what: str = ""
+
+    def refusal(self) -> Refused:
+        """The error that names this claim."""
+        return Refused("bad-point", f"{self.what}: not the canonical encoding of a point, or the identity")
+
+
+AnyClaim = Claim | PointClaim
 
 
 class VerifiedClaims:
@@ -73,35 +87,28 @@ class VerifiedClaims:
             self._digests.popitem(last=False)
 
 
-def failing_claims(claims: Sequence[Claim], verified: VerifiedClaims | None = None) -> list[int]:
-    """Indices of the claims that do not verify, in order; empty if all are good.
+def failing_claims(claims: Sequence[AnyClaim], verified: VerifiedClaims | None = None) -> list[int]:
+    """Indices of the claims that do not hold, in order; empty if all are good.
 
     :param verified: claims known to be good are skipped, and good ones are added.
     """
-    pending: list[int] = []
-    equations: list[_Equation] = []
-    digests: list[bytes] = []
-    failing: list[int] = []
+    signatures: list[int] = []
+    points: list[int] = []
+    digests: dict[int, bytes] = {}
     for index, claim in enumerate(claims):
-        try:
-            equation, digest = _equation(claim, verified)
-        except Refused:
-            failing.append(index)
-            continue
-        if equation is None:
-            continue
-        pending.append(index)
-        equations.append(equation)
-        digests.append(digest)
-    bad = {pending[i] for i in _failing_equations(equations)}
+        digest = _digest(claim)
+        if verified is None or digest not in verified:
+            digests[index] = digest
+            (points if isinstance(claim, PointClaim) else signatures).append(index)
+    bad = _failing_signatures(claims, signatures) | _failing_points(claims, points)
     if verified is not None:
-        for index, digest in zip(pending, digests, strict=True):
+        for index, digest in digests.items():
             if index not in bad:
                 verified.add(digest)
-    return sorted(failing + list(bad))
+    return sorted(bad)
 
 
-def verify_claims(claims: Sequence[Claim], verified: VerifiedClaims | None = None) -> None:
+def verify_claims(claims: Sequence[AnyClaim], verified: VerifiedClaims | None = None) -> None:
     """Verify all claims.
 
     :raises Refused: the first failing claim's own refusal.
@@ -111,53 +118,61 @@ def verify_claims(claims: Sequence[Claim], verified: VerifiedClaims | None = Non
         raise claims[failing[0]].refusal()
 
 
-def _equation(claim: Claim, verified: VerifiedClaims | None) -> tuple[_Equation | None, bytes]:
-    signature = claim.signature
-    refuse_unless(len(signature) == 64, "bad-signature", "a signature has 64 bytes")
-    c = hash_to_scalar(claim.label, claim.suite, *claim.fields, signature[:32], claim.message)
-    # The challenge binds label, key, signer and message; with the rest of the signature it names the claim.
-    digest = hashlib.sha256(c.encode() + claim.public + signature).digest()
-    if verified is not None and digest in verified:
-        return None, digest
-    return _Equation(decode_scalar(signature[32:], "z"), decode_point(signature[:32], "R"), c, claim.public), digest
+def _digest(claim: AnyClaim) -> bytes:
+    """Names a claim with everything that its truth depends on."""
+    if isinstance(claim, PointClaim):
+        return claim.data
+    whole = (claim.label, claim.suite, claim.public, claim.fields, claim.message, claim.signature)
+    return sha256(encode(whole)).digest()
 
 
-def _failing_equations(equations: Sequence[_Equation]) -> list[int]:
-    if not equations or _holds(equations):
-        return []
-    if len(equations) == 1:
-        return [0]
-    half = len(equations) // 2
-    return _failing_equations(equations[:half]) + [half + i for i in _failing_equations(equations[half:])]
+def _failing_signatures(claims: Sequence[AnyClaim], places: Sequence[int]) -> set[int]:
+    """Which of the claims at ``places``, all of signatures, do not hold: ``z*P0 = R + c*W``."""
+    bad: set[int] = set()
+    publics: list[Point] = []
+    challenges: list[Scalar] = []
+    signatures: list[bytes] = []
+    pending: list[int] = []
+    for place in places:
+        claim = claims[place]
+        assert isinstance(claim, Claim)
+        signature = claim.signature
+        try:
+            refuse_unless(len(signature) == SIGNATURE_BYTES, claim.reason)
+            publics.append(_public_point(claim.public))
+        except Refused:
+            bad.add(place)
+            continue
+        challenges.append(hash_to_scalar(claim.label, claim.suite, *claim.fields, signature[:32], claim.message))
+        signatures.append(signature)
+        pending.append(place)
+    for start in range(0, len(pending), BATCH_MAX):
+        part = slice(start, start + BATCH_MAX)
+        good = schnorr_verify_batch(publics[part], challenges[part], signatures[part])
+        bad.update(place for place, holds in zip(pending[part], good, strict=True) if not holds)
+    return bad
 
 
-def _holds(equations: Sequence[_Equation]) -> bool:
-    """``(sum u_i z_i) P0 = sum u_i R_i + sum (u_i c_i) W_i``, terms of one key merged."""
-    weights = _weights(equations)
-    total = weights[0] * equations[0].z
-    by_key: dict[bytes, Scalar] = {}
-    for weight, equation in zip(weights, equations, strict=True):
-        term = weight * equation.c
-        known = by_key.get(equation.public)
-        by_key[equation.public] = term if known is None else known + term
-    for weight, equation in zip(weights[1:], equations[1:], strict=True):
-        total = total + weight * equation.z
+def _failing_points(claims: Sequence[AnyClaim], places: Sequence[int]) -> set[int]:
+    """Which of the claims at ``places``, all of points, do not hold."""
+    data: list[bytes] = []
+    for place in places:
+        claim = claims[place]
+        assert isinstance(claim, PointClaim)
+        data.append(claim.data)
     try:
-        publics = [_public_point(key) for key in by_key]
+        decode_batch(data)
+    except ValueError:
+        return {place for place, one in zip(places, data, strict=True) if not _is_point(one)}
+    return set()
+
+
+def _is_point(data: bytes) -> bool:
+    try:
+        decode_point(data)
     except Refused:
         return False
-    right = msm_vartime([*weights, *by_key.values()], [*(e.R for e in equations), *publics])
-    return base_mul(total) == right
-
-
-def _weights(equations: Sequence[_Equation]) -> list[Scalar]:
-    whole = hashlib.sha512()
-    for e in equations:
-        whole.update(e.c.encode() + e.z.encode() + e.R.encode() + e.public)
-    seed = whole.digest()
-    # 128 bits are enough: a false equation passes with probability 2^-128. A zero weight would skip its equation.
-    digests = (hashlib.sha256(seed + i.to_bytes(8, "big")).digest()[:16] for i in range(len(equations)))
-    return [Scalar.decode((d if any(d) else b"\x01" + d[1:]) + bytes(16)) for d in digests]
+    return True
 
 
 @lru_cache(maxsize=1024)

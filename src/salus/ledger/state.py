@@ -6,7 +6,7 @@ block's write set. Values that must go away later are put into due-time queues (
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final, Generic, Protocol, TypeVar, cast
 
@@ -21,9 +21,15 @@ Write = tuple[bytes, bytes | None]
 _DECODED_CACHE: Final = 4096
 """Decoded state values kept: parties and epochs that every block reads again, slots between their check and their use."""
 
+_READS_KEPT: Final = 16384
+"""Reads of the committed state kept in each of two generations: what the pool looked up is there for the block. 8 MiB."""
+_KEYS_KEPT: Final = 32768
+"""Map keys kept, which are pure functions of (kind, raw key): the pool, the check and the effect each ask for them."""
+
 _map_keys: dict[str, Callable[[bytes], bytes]] = {}
 
 
+@lru_cache(maxsize=_KEYS_KEPT)
 def state_key(kind: str, raw: bytes) -> bytes:
     """Map key of (kind, raw key), as :func:`salus.ledger.merkle_map.map_key` defines it."""
     make = _map_keys.get(kind)
@@ -37,6 +43,40 @@ class StateView(Protocol):
 
     def get(self, kind: str, raw: bytes) -> bytes | None:
         """The value under (kind, raw key), or None."""
+
+
+class KnownReads:
+    """Values of one committed state by map key, None for absent ones, bounded: the older generation is dropped as a whole."""
+
+    __slots__ = ("_capacity", "_new", "_old")
+
+    def __init__(self, capacity: int = _READS_KEPT) -> None:
+        self._capacity = capacity
+        self._new: dict[bytes, bytes | None] = {}
+        self._old: dict[bytes, bytes | None] = {}
+
+    def find(self, key: bytes) -> tuple[bool, bytes | None]:
+        """Whether the value of a key is known, and the value."""
+        if key in self._new:
+            return True, self._new[key]
+        if key in self._old:
+            value = self._old[key]
+            self.add(key, value)
+            return True, value
+        return False, None
+
+    def add(self, key: bytes, value: bytes | None) -> None:
+        """Keep what was read."""
+        if len(self._new) >= self._capacity:
+            self._old, self._new = self._new, {}
+        self._new[key] = value
+
+    def write(self, writes: Iterable[Write]) -> None:
+        """The next block wrote these: what is known follows."""
+        for key, value in writes:
+            self._old.pop(key, None)
+            if key in self._new:
+                self._new[key] = value
 
 
 class EmptyState:

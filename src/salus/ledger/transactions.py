@@ -6,7 +6,7 @@ moves the chain from one protocol version to the next at a height that everybody
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
@@ -15,7 +15,7 @@ from salus.codec import Message, decode
 from salus.consensus.block import transaction_hash
 from salus.errors import CodecError, Refused, refuse_unless
 from salus.ledger.constants import Constants
-from salus.ledger.signatures import Claim
+from salus.ledger.signatures import AnyClaim
 from salus.ledger.state import Overlay, StateView
 
 MAX_TRANSACTION_BYTES: Final = 64 * 1024
@@ -53,6 +53,7 @@ class BlockContext(msgspec.Struct):
     :ivar version: protocol version active at this height.
     :ivar missed: names whose turn was missed before this block.
     :ivar due: (due time, kind, raw key) of expiring values written in this block.
+    :ivar looked_up: a transaction's hash and what its check looked up, for its effect; void once anything is applied.
     """
 
     network: bytes
@@ -64,6 +65,7 @@ class BlockContext(msgspec.Struct):
     constants: Constants
     due: list[tuple[int, str, bytes]]
     events: list[Event]
+    looked_up: tuple[bytes, Any] | None = None
 
     def expire(self, due_ms: int, kind: str, raw: bytes) -> None:
         """Queue an expiring value for the clean-up."""
@@ -77,7 +79,7 @@ class BlockContext(msgspec.Struct):
 class Kind(Protocol):
     """One transaction kind: its public checks and its effect."""
 
-    def check(self, view: StateView, context: BlockContext, tx: Transaction[Any]) -> list[Claim]:
+    def check(self, view: StateView, context: BlockContext, tx: Transaction[Any]) -> Sequence[AnyClaim]:
         """Public checks, in the state in front of this transaction; signatures are returned, not verified.
 
         :raises Refused: with a reason code.

@@ -17,14 +17,13 @@ from salus.consultation.registration import CLOUD, DOCTOR, SUITE
 from salus.consultation.reply import ConsultationReply, make_t0_reply, reply_body
 from salus.consultation.request import ConsultationRequest, RequestContext
 from salus.errors import REASONS, Refused, refuse_unless
-from salus.groups.ristretto255 import decode_point
 from salus.ledger.epoch_state import accepted_epoch
 from salus.ledger.expiry import expiring
 from salus.ledger.expiry import live as unexpired
 from salus.ledger.kinds.parties import Party, live_party
-from salus.ledger.kinds.slots import SLOTS, TAKEN, open_slot, slot_key
+from salus.ledger.kinds.slots import SLOTS, TAKEN, Slot, open_slot, slot_key
 from salus.ledger.quarters import spent_until_ms
-from salus.ledger.signatures import Claim
+from salus.ledger.signatures import AnyClaim, Claim, PointClaim
 from salus.ledger.state import Overlay, StateView, Table
 from salus.ledger.transactions import BlockContext, KindSpec, Transaction
 
@@ -80,34 +79,39 @@ def request_context(view: StateView, request: ConsultationRequest, time_ms: int)
 
     :raises Refused: ``wrong-epoch``, ``unknown-party``, ``revoked``, ``unknown-slot``, ``slot-taken``, ``slot-closed``.
     """
+    return _find(view, request, time_ms)[1]
+
+
+def _find(view: StateView, request: ConsultationRequest, time_ms: int) -> tuple[Slot, RequestContext]:
     epoch = accepted_epoch(view, request.epoch, time_ms)
     slot = open_slot(view, live_party(view, DOCTOR, request.ID_D), request.sn)
     assert epoch.pk_BC is not None
-    return RequestContext(request.epoch, epoch.pk_BC, slot.W_D, slot.E)
+    return slot, RequestContext(request.epoch, epoch.pk_BC, slot.W_D, slot.E)
 
 
 class _Request:
     """Request, public checks: valid_until, epoch, slot, nf and A unseen, upload receipt."""
 
-    def check(self, view: StateView, context: BlockContext, tx: Transaction[ConsultationRequest]) -> list[Claim]:
+    def check(self, view: StateView, context: BlockContext, tx: Transaction[ConsultationRequest]) -> list[AnyClaim]:
         request = tx.message
         now, constants = context.time_ms, context.constants
         refuse_unless(request.valid_until_ms >= now, "expired")
         refuse_unless(request.valid_until_ms <= now + constants.valid_until_max_ms, "too-far-ahead")
         # what was seen before is named first: a replay is one, whatever became of its slot
         refuse_unless(unexpired(view, NULLIFIER, request.nf, now) is None, "used-credential")
-        _check_one_time_key(view, request.A, now)
-        request_context(view, request, now)
+        point = _one_time_key_claim(view, request.A, now)
+        context.looked_up = (tx.hash, _find(view, request, now))
         keep_until = request.valid_until_ms + constants.retention_ms
-        return [_upload_claim(view, context, request.U, request.digest, request.size_bytes, keep_until)]
+        return [point, _upload_claim(view, context, request.U, request.digest, request.size_bytes, keep_until)]
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[ConsultationRequest]) -> None:
         request, now = tx.message, context.time_ms
-        found = request_context(state, request, now)
+        known = context.looked_up
+        slot, found = known[1] if known is not None and known[0] == tx.hash else _find(state, request, now)
         _spend(state, context, NULLIFIER, request.nf)
         _spend(state, context, ONE_TIME_KEY, request.A)
         raw = slot_key(request.ID_D, request.sn)
-        SLOTS.put(state, raw, replace(SLOTS.need(state, raw), status=TAKEN, h1=tx.hash))
+        SLOTS.put(state, raw, replace(slot, status=TAKEN, h1=tx.hash))
         record = Request(
             request.ID_D, request.sn, request.A, found.epoch, found.pk_BC, found.W_D, found.E_sn, context.height, now
         )
@@ -117,15 +121,16 @@ class _Request:
 class _Reply:
     """Reply, step 6: once per request, only from that request's doctor."""
 
-    def check(self, view: StateView, context: BlockContext, tx: Transaction[ConsultationReply]) -> list[Claim]:
+    def check(self, view: StateView, context: BlockContext, tx: Transaction[ConsultationReply]) -> list[AnyClaim]:
         reply = tx.message
         request, party = _unanswered(view, reply.h1, reply.ID_D, reply.sn)
-        _check_one_time_key(view, reply.A_D, context.time_ms)
+        point = _one_time_key_claim(view, reply.A_D, context.time_ms)
         keep_until = context.time_ms + context.constants.retention_ms
         upload = _upload_claim(view, context, reply.U, reply.digest, reply.size_bytes, keep_until)
         t0 = make_t0_reply(context.network, reply.ID_D, request.W_D, reply.sn, reply.h1, reply.A_D)
         fields = (context.network, reply.ID_D, party.W)
-        return [upload, Claim(labels.SIG_REPLY, SUITE, party.W, fields, reply_body(t0, reply), reply.M_k1, what=reply.ID_D)]
+        signature = Claim(labels.SIG_REPLY, SUITE, party.W, fields, reply_body(t0, reply), reply.M_k1, what=reply.ID_D)
+        return [point, upload, signature]
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[ConsultationReply]) -> None:
         _spend(state, context, ONE_TIME_KEY, tx.message.A_D)
@@ -163,9 +168,10 @@ def _unanswered(view: StateView, h1: bytes, doctor: str, sn: int) -> tuple[Reque
     return request, party
 
 
-def _check_one_time_key(view: StateView, key: bytes, now_ms: int) -> None:
-    decode_point(key, "one-time key")
+def _one_time_key_claim(view: StateView, key: bytes, now_ms: int) -> PointClaim:
+    """A one-time key is unseen; that it is a point is verified with the signatures."""
     refuse_unless(unexpired(view, ONE_TIME_KEY, key, now_ms) is None, "used-key")
+    return PointClaim(key, "one-time key")
 
 
 def _spend(state: Overlay, context: BlockContext, kind: str, raw: bytes) -> None:
