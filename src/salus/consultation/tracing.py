@@ -393,7 +393,7 @@ def convicts_centre(
 ) -> bool:  # fmt: skip
     """Two live enrolment keys of one identity, both signed by the centre, convict it of framing (tracing, step 11).
 
-    :param is_revoked: whether an enrolment digest stands revoked on the ledger.
+    :param is_revoked: whether an enrolment digest stood revoked on the ledger when the traced transaction was committed.
     """
     for statement in (one, other):
         try:
