@@ -96,7 +96,13 @@ def test_errors_that_cancel_each_other_are_caught() -> None:
 
 def test_points_are_claims_too() -> None:
     good, batch = base_mul(Scalar.from_int(3)).encode(), claims(2)
-    mixed = [PointClaim(good, "A"), batch[0], PointClaim(bytes(32), "identity"), PointClaim(b"\xff" * 32, "A"), spoiled(batch[1], 0)]
+    mixed = [
+        PointClaim(good, "A"),
+        batch[0],
+        PointClaim(bytes(32), "identity"),
+        PointClaim(b"\xff" * 32, "A"),
+        spoiled(batch[1], 0),
+    ]
     known = VerifiedClaims()
     assert failing_claims(mixed, known) == failing_claims(mixed, known) == [2, 3, 4]
     with pytest.raises(Refused, match="bad-point: identity"):
