@@ -26,4 +26,6 @@ def parse_day(text: str) -> str:
     return text
 
 
-DAY: Final[Any] = typer.Option("--day", metavar="DATE", parser=parse_day, show_default=False, help="YYYY-MM-DD, today or tomorrow (UTC).")
+DAY: Final[Any] = typer.Option(
+    "--day", metavar="DATE", parser=parse_day, show_default=False, help="YYYY-MM-DD, today or tomorrow (UTC)."
+)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from salus.cli.commands.network import existing_file
 from salus.cli.failures import CommandFailed
 from salus.cli.options import command, group
 from salus.cli.screen import Screen, day_and_time
 from salus.cli.session import Result, Session
 
 if TYPE_CHECKING:
-    from salus.ledger.genesis import Genesis
+    from salus.ledger.verify import LedgerReport
 
 APP = group("audit", "What is on the ledger, and proving it to others.")
 LIMIT_MAX = 100_000
@@ -76,47 +78,53 @@ def export(
 )
 def verify(
     session: Session,
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="An export; without it, this home's ledger.", show_default=False)] = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="An export; without it, this home's ledger.", show_default=False)
+    ] = None,
     genesis: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Genesis to start from; default: this home's.", show_default=False)
     ] = None,
 ) -> Result:
     """Verify a ledger from its genesis by signatures, proofs and replay alone."""
-    from salus.ledger.export import read_export, verify_export
+    from salus.cli.verification import verify_blocks, verify_file
     from salus.network.home import Home, read_genesis
 
     if file is None:
         if genesis is not None:
             raise CommandFailed("failed", "--genesis goes with an export: name the export's file")
-        with session.network() as network:
-            return _verified(session, network.genesis, network.client().encoded_blocks())
+        with session.network() as network, _verifying():
+            records = network.client().encoded_blocks()
+            return _verified(verify_blocks(network.genesis, records, session.progress, "verifying the ledger"))
     start = read_genesis(genesis) if genesis is not None else Home(session.home).genesis()
-    return _verified(session, start, read_export(file))
+    with existing_file(file, "the export").open("rb") as source, _verifying():
+        return _verified(verify_file(start, source, file.stat().st_size, session.progress, "verifying the ledger"))
 
 
-def _verified(session: Session, genesis: Genesis, blocks: Iterator[tuple[bytes, bytes]]) -> Result:
+@contextlib.contextmanager
+def _verifying() -> Iterator[None]:
+    """Whatever is refused inside the block is a finding about the ledger."""
     from salus.errors import Refused
-    from salus.ledger.export import verify_export
-
-    def tell(height: int) -> None:
-        session.progress.stage(f"verifying block {height}")
 
     try:
-        proven = verify_export(genesis, blocks, tell)
+        yield
     except Refused as refused:
         raise CommandFailed("not-verified", f"the ledger does not verify: {refused}") from None
+
+
+def _verified(proven: LedgerReport) -> Result:
+    count = sum(proven.transactions.values())
     data = {
         "ledger_verified": True,
         "network": proven.network.hex(),
         "height": proven.height,
         "time_ms": proven.time_ms,
         "application_hash": proven.application_hash.hex(),
-        "application_hash_certified": proven.certified,
         "transactions": proven.transactions,
     }
 
     def show(screen: Screen) -> None:
-        screen.line(f"Verified {proven.height} blocks, {proven.transactions} transactions, by signatures, proofs and replay.")
+        screen.line(f"Verified {proven.height} blocks, {count} transactions, by signatures, proofs and replay.")
         screen.facts({"network": data["network"], "last block": day_and_time(proven.time_ms), "state": data["application_hash"]})
+        screen.table(("kind", "transactions#"), proven.transactions.items(), "no transactions")
 
     return Result(data, show)

@@ -17,9 +17,7 @@ ID = Annotated[str, typer.Argument(metavar="ID", help="As listed by queue or rep
 DECLINE_REASONS = ("not-authorised", "bad-body", "missing-body", "bad-time", "bad-pseudonym", "wrong-doctor", "too-large")
 
 
-@command(
-    APP, "request", "--home clinic --as alice consultation request --doctor st-anne/dr-lee --day 2026-03-02 summary.json"
-)
+@command(APP, "request", "--home clinic --as alice consultation request --doctor st-anne/dr-lee --day 2026-03-02 summary.json")
 def request(
     session: Session,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The record: any file.", show_default=False)],
@@ -90,9 +88,9 @@ def treat(
 def decline(
     session: Session,
     id: ID,
-    reason: Annotated[
-        str, typer.Option(metavar="CODE", help=f"On the ledger: {', '.join(DECLINE_REASONS)}.")
-    ] = DECLINE_REASONS[0],
+    reason: Annotated[str, typer.Option(metavar="CODE", help=f"On the ledger: {', '.join(DECLINE_REASONS)}.")] = DECLINE_REASONS[
+        0
+    ],
     note: Annotated[str, typer.Option(metavar="TEXT", help="Why, for everybody to read.", show_default=False)] = "",
 ) -> Result:
     """Decline a request, signed, with a reason."""

@@ -52,9 +52,7 @@ def demo(
 def _accepted(consultation: dict[str, Any]) -> bool:
     c = consultation
     return (
-        c["accepted"]
-        and c["sha256"] == c["doctor_received_sha256"]
-        and c["reply_sha256"] == c["patient_received_reply_sha256"]
+        c["accepted"] and c["sha256"] == c["doctor_received_sha256"] and c["reply_sha256"] == c["patient_received_reply_sha256"]
     )
 
 
@@ -70,6 +68,10 @@ def show(screen: Screen, data: dict[str, Any]) -> None:
     screen.line("Attempts:")
     attempts = [(a["attempt"], a["reason"] or "SUCCEEDED", a.get("detail", "")) for a in data["refused"]]
     screen.table(("attempt", "refused for", "detail"), attempts, "none")
+    if data.get("not_refused"):
+        screen.line()
+        screen.line("What this suite does not refuse:")
+        screen.table(("attempt", "outcome"), [(a["attempt"], a["detail"]) for a in data["not_refused"]], "nothing")
     screen.line()
     screen.line("Phases:")
     phases = [(name, t["median"], t["p99"]) for name, t in data["phases_ms"].items()]

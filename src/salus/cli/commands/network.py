@@ -57,6 +57,7 @@ def init(
 def status(session: Session) -> Result:
     """Show height, state and health of every node, the epoch, and what the cloud holds."""
     from salus.cloud import messages as cloud
+    from salus.labels import SUITE_R1
 
     with session.network() as network:
         ledger = network.client()
@@ -67,7 +68,7 @@ def status(session: Session) -> Result:
         data = {
             "home": str(session.home.resolve()),
             "network": network.genesis.network().hex(),
-            "suite": network.genesis.core.suite if hasattr(network.genesis.core, "suite") else "mbpa-r1",
+            "suite": SUITE_R1,
             "engine": "pbft",
             "height": ledger.height,
             "time_ms": ledger.time_ms,
@@ -127,7 +128,9 @@ def verify(session: Session) -> Result:
     data = {"verified": not problems, "nodes": nodes, "bodies": bodies, "problems": problems}
 
     def show(screen: Screen) -> None:
-        rows = [(n["name"], n["height"], n["transactions"], n["application_hash"][:16], n["problem"] or "verified") for n in nodes]
+        rows = [
+            (n["name"], n["height"], n["transactions"], n["application_hash"][:16], n["problem"] or "verified") for n in nodes
+        ]
         screen.table(("node", "height#", "transactions#", "state", "finding"), rows, "no nodes")
         screen.line(f"{bodies['checked']} bodies of {size(bodies['bytes'])} hashed, {bodies['expired']} past their time.")
         for problem in problems:
@@ -136,7 +139,9 @@ def verify(session: Session) -> Result:
             screen.line("Everything verifies.")
 
     if problems and session.given.as_json is False:
-        session.say(f"salus: {len(problems)} findings; restore the party's directory from its backup, or let the node catch up anew")
+        session.say(
+            f"salus: {len(problems)} findings; restore the party's directory from its backup, or let the node catch up anew"
+        )
     return Result(data, show, FAILED if problems else OK)
 
 
@@ -146,5 +151,7 @@ def existing_file(path: Path, what: str) -> Path:
     :raises CommandFailed: naming what is there instead.
     """
     if not path.is_file():
-        raise CommandFailed("storage", f"{path} ({what}) is {'not a regular file' if path.exists() else 'not there'}; check the path")
+        raise CommandFailed(
+            "storage", f"{path} ({what}) is {'not a regular file' if path.exists() else 'not there'}; check the path"
+        )
     return path

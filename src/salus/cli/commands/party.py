@@ -28,7 +28,10 @@ NAME = Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="E
 @command(
     APP,
     "enrol",
-    ("--home clinic party enrol --role doctor st-anne/dr-lee --display-name 'Dr Lee'", "--home clinic party enrol --role patient alice"),
+    (
+        "--home clinic party enrol --role doctor st-anne/dr-lee --display-name 'Dr Lee'",
+        "--home clinic party enrol --role patient alice",
+    ),
 )
 def enrol(
     session: Session,
@@ -105,9 +108,7 @@ def refuse_taken(network: EmbeddedNetwork, role: str, name: str) -> None:
         raise Refused("already-registered", f"{role} {name} is enrolled, and its wallet is not in this home; {hint}")
 
 
-def make_wallet(
-    session: Session, network: EmbeddedNetwork, role: str, name: str, display_name: str, passphrase: bytes
-) -> Actor:
+def make_wallet(session: Session, network: EmbeddedNetwork, role: str, name: str, display_name: str, passphrase: bytes) -> Actor:
     """Make a wallet and show its recovery phrase, whatever happens next."""
     with uninterrupted():
         actor, phrase = network.create_person(role, name, passphrase, display_name)
@@ -121,7 +122,7 @@ def list_parties(session: Session) -> Result:
     """List institutions, nodes, clouds and doctors on the ledger, and the patients whom the centre has enrolled."""
     with session.network() as network:
         ledger = network.client()
-        parties = [
+        parties: list[dict[str, Any]] = [
             {
                 "role": p.role,
                 "name": p.name,
@@ -188,7 +189,7 @@ def list_doctors(session: Session) -> Result:
     """List doctors and their free slots by day."""
     with session.network() as network:
         ledger = network.client()
-        doctors = [
+        doctors: list[dict[str, Any]] = [
             {"name": p.name, "display_name": p.display_name, "free_slots": dict(sorted(ledger.slot_days(p.name).items()))}
             for p in ledger.parties("doctor")
             if not p.revoked_ms
@@ -196,7 +197,8 @@ def list_doctors(session: Session) -> Result:
 
     def show(screen: Screen) -> None:
         rows = [
-            (d["name"], d["display_name"], [f"{day}: {count}" for day, count in d["free_slots"].items()] or "none") for d in doctors
+            (d["name"], d["display_name"], [f"{day}: {count}" for day, count in d["free_slots"].items()] or "none")
+            for d in doctors
         ]
         screen.table(("doctor", "display name", "free slots"), rows, "no doctors are enrolled; see: salus party enrol --help")
 

@@ -31,9 +31,7 @@ def record(
     seconds: Annotated[
         float | None, typer.Option(min=0.1, metavar="S", help="Of a waveform: how much of it.", show_default="all")
     ] = None,
-    patient: Annotated[
-        str, typer.Option(metavar="ID", help="Of a table: whose rows.", show_default="the first row's")
-    ] = "",
+    patient: Annotated[str, typer.Option(metavar="ID", help="Of a table: whose rows.", show_default="the first row's")] = "",
 ) -> Result:
     """Play a recording as a paired device would, receive its authenticated stream, and write it as FHIR Observations."""
     from salus.records.observation import record_session
@@ -57,9 +55,10 @@ def record(
     confirm, paired = terminal.finish(device.answer(terminal.hello()))
     session.progress.stage("receiving the sensor's stream")
     counts = record_session(paired, SensorDevice(device.complete(confirm), measurement).open, out)
+    size_bytes = out.stat().st_size
     data = {
         "file": str(out),
-        "bytes": out.stat().st_size,
+        "bytes": size_bytes,
         "frames": counts.taken,
         "lost": counts.lost,
         "refused": counts.refused,
@@ -67,6 +66,6 @@ def record(
     }
 
     def show(screen: Screen) -> None:
-        screen.line(f"Wrote {out}: {size(data['bytes'])}, from {counts.taken} frames, {counts.lost} lost, {counts.refused} refused.")
+        screen.line(f"Wrote {out}: {size(size_bytes)}, from {counts.taken} frames, {counts.lost} lost, {counts.refused} refused.")
 
     return Result(data, show)

@@ -14,9 +14,7 @@ from salus.cli.session import Result, Session
 
 APP = group("trace", "Find out who sent a request: only with the approval of more than 2/3 of the institutions.")
 CASE = Annotated[str, typer.Argument(metavar="CASE", help="As given by trace request.", show_default=False)]
-EVIDENCE = Annotated[
-    Path, typer.Option("--evidence", metavar="FILE", help="As written by trace request.", show_default=False)
-]
+EVIDENCE = Annotated[Path, typer.Option("--evidence", metavar="FILE", help="As written by trace request.", show_default=False)]
 
 
 @command(APP, "request", "--home clinic --as st-anne/dr-lee trace request 549536bf820a40d4 --grounds 'false record'")

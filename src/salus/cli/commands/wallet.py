@@ -56,9 +56,7 @@ def backup(
     """Write a backup, sealed under the wallet's passphrase and recovery phrase. It never holds one-time keys."""
     with session.person() as actor:
         data = actor.do("backup", {"path": str(file)})
-    return Result(
-        data, lambda screen: screen.line(f"Wrote {file}: long-term keys and unused credentials, no one-time keys.")
-    )
+    return Result(data, lambda screen: screen.line(f"Wrote {file}: long-term keys and unused credentials, no one-time keys."))
 
 
 @command(
