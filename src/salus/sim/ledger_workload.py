@@ -27,7 +27,7 @@ class _KnownTheta:
     def __init__(self, theta: Scalar) -> None:
         self._theta = theta
 
-    def theta(self, epoch: int) -> Scalar | None:
+    def theta(self, epoch: int, T: bytes) -> Scalar | None:
         """The shared value of the first epoch."""
         return self._theta if epoch == FIRST_EPOCH else None
 

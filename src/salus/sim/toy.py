@@ -66,6 +66,7 @@ class ToyApplication:
     :param disk: where its blocks are kept.
     :param keep_blocks: older blocks are pruned; None keeps all.
     :param upgrade_at: from this height on the application lacks the protocol version.
+    :ivar secrets_fail: every secret check fails from now on.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class ToyApplication:
         self._height = 0
         self._time_ms = genesis_time_ms
         self._blocks: dict[int, tuple[bytes, bytes]] = {}
+        self.secrets_fail = False
         self._trials: dict[BlockInput, _Trial] = {}
         self._finalised: tuple[BlockInput, _Trial] | None = None
         self._log = VoteLog(disk, BLOCKS)
@@ -170,7 +172,7 @@ class ToyApplication:
 
     # --- for the simulator ---
 
-    def keys(self) -> dict[bytes, bytes]:
+    def written(self) -> dict[bytes, bytes]:
         """Key -> transaction hash of everything committed."""
         return self._keys
 
@@ -188,7 +190,7 @@ class ToyApplication:
             return CheckResult(tx_hash, error.reason, error.detail)
         if transaction.key in keys:
             return CheckResult(tx_hash, "used-key", "written before")
-        if secret and transaction.sealed == 0:
+        if secret and (transaction.sealed == 0 or self.secrets_fail):
             return CheckResult(tx_hash, "bad-seal", "the secret check fails")
         return CheckResult(tx_hash)
 

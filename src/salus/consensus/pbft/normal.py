@@ -124,12 +124,12 @@ def take_proposal(s: State, message: PrePrepare | NewView, data: bytes, out: Out
     try:
         block = decode_block(message.block, message.block_id, s.height)
         s.proposal = Proposal(message.view, message.block_id, block, message.block, data, signature, reproposal, "refused")
+        remember_block(s, message.block_id, block, message.block)  # the others may decide it all the same
         check_proposal(s, block, message.view, reproposal=reproposal)
     except Refused as refusal:
         complain(s, out, refusal.reason, f"the proposal of {message.sender} at height {s.height}: {refusal.detail}")
         return
     s.proposal.stage = "checking"
-    remember_block(s, message.block_id, block, message.block)
     out.append(ValidateProposal(message.view, message.block_id, block_input(block, s.validators), secret_checks=not reproposal))
 
 

@@ -1,0 +1,261 @@
+"""Whoever is behind gets blocks with certificates, or a snapshot where blocks are pruned; nothing is taken on faith."""
+
+from __future__ import annotations
+
+import msgspec
+
+from salus.consensus.block import Certificate
+from salus.consensus.pbft.events import Committed, SnapshotRestored
+from salus.consensus.pbft.messages import (
+    UNSIGNED,
+    BlockRequest,
+    Checkpoint,
+    Decided,
+    Prepare,
+    Signed,
+    SnapshotOffer,
+    SnapshotPart,
+    Status,
+)
+from salus.sim.toy import ToyTransaction, ToyUpdate
+from support.pbft_cluster import Cluster, only, put
+
+
+def _behind(blocks: int = 6, **config: object) -> Cluster:
+    """node-3 slept while the others committed."""
+    c = Cluster(**config)  # type: ignore[arg-type]
+    c.stop(3)
+    for i in range(blocks):
+        c.submit(0, put(f"k{i}"))
+        c.pump()
+        c.wait(1000)
+    return c
+
+
+def test_a_lagging_replica_imports_the_blocks_it_missed() -> None:
+    c = _behind()
+    top = c.runner(0).height
+    c.start(3)
+    c.wait(3000)
+    assert c.runner(3).height == top
+    assert c.committed(3) == list(range(1, top + 1)), "in order, each once"
+    assert all(n.imported for n in c.heard(3, Committed))
+    assert c.applications[3].info() == c.applications[0].info()
+
+
+def test_a_replica_far_behind_asks_again_until_it_has_everything() -> None:
+    c = Cluster()
+    c.stop(3)
+    for i in range(25):
+        c.submit(0, put(f"k{i}"))
+        c.wait(1100)
+    c.wait(4000)
+    top = c.runner(0).height
+    assert top > 32
+    c.start(3)
+    c.wait(8000)
+    assert c.runner(3).height == top
+
+
+def test_a_replica_cut_off_in_the_middle_of_a_height_is_answered() -> None:
+    c = Cluster()
+    c.submit(1, put("a"))
+    c.pump(only(0, 1, 2))
+    assert c.runner(3).height == 0
+    c.wait(3000)
+    assert set(c.heights()) == {2}
+
+
+def test_a_forged_decision_is_refused() -> None:
+    c = _behind(2)
+    record = c.applications[0].block_record(1)
+    assert record is not None
+    certificate = Certificate.decode(record[1])
+    few = msgspec.structs.replace(certificate, signatures=certificate.signatures[:2])
+    forged = msgspec.structs.replace(
+        certificate, signatures=tuple(msgspec.structs.replace(x, signature=bytes(64)) for x in certificate.signatures)
+    )
+    twice = msgspec.structs.replace(certificate, signatures=(*certificate.signatures[:2], certificate.signatures[1]))
+    other_view = msgspec.structs.replace(certificate, view=certificate.view + 1)
+    c.wire.clear()
+    c.start(3)
+    for bad in (few, forged, twice, other_view):
+        c.deliver(3, c.sign(0, Decided("node-0", 1, UNSIGNED, record[0], bad)))
+        assert c.runner(3).height == 0
+    c.deliver(3, c.sign(0, Decided("node-0", 1, UNSIGNED, record[0], certificate)))
+    assert c.runner(3).height == 1
+
+
+def test_another_body_under_a_good_certificate_is_refused() -> None:
+    c = _behind(2)
+    first, second = c.applications[0].block_record(1), c.applications[0].block_record(2)
+    assert first is not None
+    assert second is not None
+    c.wire.clear()
+    c.start(3)
+    c.deliver(3, c.sign(0, Decided("node-0", 1, UNSIGNED, second[0], Certificate.decode(first[1]))))
+    assert c.runner(3).height == 0
+
+
+def test_questions_are_not_answered_faster_than_they_make_sense() -> None:
+    c = _behind(2)
+    c.wire.clear()
+    before = len(c.of_kind(Decided))
+    ask = c.sign(3, BlockRequest("node-3", 1, UNSIGNED))
+    for _ in range(50):
+        c.deliver(0, ask)
+    assert 0 < len(c.of_kind(Decided)) - before <= 16
+
+
+def test_a_replica_that_needs_pruned_blocks_gets_a_snapshot() -> None:
+    c = _behind(6, keep_blocks=4)
+    assert c.applications[0].block_record(1) is None
+    top = c.runner(0).height
+    c.start(3)
+    c.wait(5000)
+    assert c.heard(3, SnapshotRestored)
+    assert c.runner(3).height >= top
+    assert c.applications[3].written() == c.applications[0].written()
+    c.submit(3, put("after"))
+    c.pump()
+    c.wait(1000)
+    assert len(set(c.heights())) == 1
+    assert c.of_kind(Prepare, 3), "it votes again"
+    c.stop(3)
+    c.start(3)
+    c.submit(3, put("after a restart"))
+    c.wait(1000)
+    assert b"after a restart" in c.applications[3].written()
+
+
+def test_a_snapshot_survives_a_restart_right_after_it() -> None:
+    """The anchor is on disk before the snapshot, so the replica finds its last block without having it."""
+    c = _behind(6, keep_blocks=4)
+    c.start(3)
+    for _ in range(100):
+        c.now += 50
+        c.pump(lambda a, b, m: not isinstance(m, Decided))
+        if c.heard(3, SnapshotRestored):
+            break
+    height = c.runner(3).height
+    assert height > 0
+    c.stop(3, power=True)
+    c.start(3)
+    assert c.runner(3).height == height
+
+
+def test_a_bad_snapshot_offer_is_refused() -> None:
+    c = _behind(6, keep_blocks=4)
+    c.start(3)
+    c.wait(3000, lambda a, b, m: not (isinstance(m, SnapshotOffer | Decided) and b == 3))
+    [offer, *_] = c.of_kind(SnapshotOffer)
+    point = offer.checkpoint
+    wrong = [
+        msgspec.structs.replace(offer, checkpoint=msgspec.structs.replace(point, application_hash=b"x" * 32)),
+        msgspec.structs.replace(offer, checkpoint=msgspec.structs.replace(point, votes=point.votes[:2])),
+        msgspec.structs.replace(offer, size=1 << 40),
+        msgspec.structs.replace(
+            offer, next_validators=msgspec.structs.replace(offer.validators, members=offer.validators.members[:3])
+        ),
+        msgspec.structs.replace(
+            offer,
+            anchor=msgspec.structs.replace(offer.anchor, header=msgspec.structs.replace(offer.anchor.header, time_ms=1)),
+        ),
+    ]
+    sender = int(offer.sender.removeprefix("node-"))
+    for bad in wrong:
+        c.deliver(3, c.sign(sender, msgspec.structs.replace(bad, signature=UNSIGNED)))
+        assert c.state(3).fetching is None
+    c.deliver(3, offer.encode())
+    assert c.state(3).fetching is not None
+
+
+def test_altered_parts_of_a_snapshot_change_nothing() -> None:
+    c = _behind(6, keep_blocks=4)
+    c.start(3)
+
+    def spoiled(source: int, target: int, message: Signed) -> bool:
+        if isinstance(message, SnapshotPart) and any(message.data):
+            other = msgspec.structs.replace(message, data=bytes(len(message.data)), signature=UNSIGNED)
+            c.wire.append((source, target, c.sign(source, other)))
+            return False
+        return not isinstance(message, Decided)
+
+    c.wait(2000, spoiled)
+    assert c.of_kind(SnapshotPart)
+    assert c.runner(3).height == 0
+    c.wait(4000)
+    assert c.runner(3).height > 0
+
+
+def test_validator_changes_are_active_two_heights_later() -> None:
+    c = Cluster(5, seats=4)
+    gone = ToyUpdate("node-0", c.signers[0].public_key, 0)
+    new = ToyUpdate("node-4", c.signers[4].public_key, 1)
+    c.submit(1, ToyTransaction(b"seats", b"", 1, (gone, new)).encode())
+    c.pump()
+    assert set(c.heights()) == {2}
+    old, fresh = c.validators.hash(), c.state(0).validators.hash()
+    assert c.block(1).header.next_validators_hash == old
+    assert (c.block(2).header.validators_hash, c.block(2).header.next_validators_hash) == (old, fresh)
+    assert [m.name for m in c.state(2).validators.members] == ["node-1", "node-2", "node-3", "node-4"]
+    for i in range(4):
+        c.submit(2, put(f"k{i}"))
+        c.pump()
+        c.wait(100)
+    assert not [m for m in c.of_kind(Prepare, 0) if m.height > 2], "no seat, no vote"
+    assert [m for m in c.of_kind(Prepare, 4) if m.height > 2]
+    assert len(set(c.heights())) == 1, "who lost its seat still follows"
+
+
+def test_a_replica_behind_a_set_change_verifies_its_way_through() -> None:
+    for keep in (None, 4):
+        c = Cluster(5, seats=4, keep_blocks=keep)
+        c.stop(3)
+        gone = ToyUpdate("node-0", c.signers[0].public_key, 0)
+        new = ToyUpdate("node-4", c.signers[4].public_key, 1)
+        c.submit(1, ToyTransaction(b"seats", b"", 1, (gone, new)).encode())
+        c.wait(3000)
+        for i in range(6):
+            c.submit(2, put(f"k{i}"))
+            c.wait(1500)
+        top = c.runner(2).height
+        assert top > 8
+        c.start(3)
+        c.wait(6000)
+        assert c.runner(3).height >= top
+        assert bool(c.heard(3, SnapshotRestored)) == (keep is not None)
+        assert "node-0" not in [m.name for m in c.state(3).validators.members]
+
+
+def test_checkpoints_become_stable_and_a_wrong_state_stops() -> None:
+    c = Cluster(checkpoint_interval=2)
+    c.submit(0, put("a"))
+    c.pump()
+    assert [c.state(i).stable.height for i in range(4) if c.state(i).stable is not None] == [2, 2, 2, 2]
+    c = Cluster(checkpoint_interval=1)
+    c.submit(0, put("a"))
+    c.pump(lambda a, b, m: not (b == 3 and isinstance(m, Checkpoint)))
+    [own] = [p for p in c.state(3).own_checkpoints.values() if p.height == 1]
+    other = msgspec.structs.replace(own, application_hash=b"x" * 32, signature=UNSIGNED)
+    for i in range(3):
+        c.deliver(3, c.sign(i, msgspec.structs.replace(other, sender=f"node-{i}")))
+    assert "this node's state is wrong" in c.runner(3).error
+
+
+def test_a_decided_block_on_another_state_stops_the_replica() -> None:
+    c = Cluster()
+    c.submit(0, put("a"))
+    c.pump(lambda a, b, m: b != 3)
+    state = c.state(3)
+    state.last = msgspec.structs.replace(state.last, application_hash=b"x" * 32)
+    c.wait(2000)
+    assert "restore it from its peers" in c.runner(3).error
+
+
+def test_status_tells_where_a_replica_stands() -> None:
+    c = Cluster()
+    c.wait(1200)
+    statuses = c.of_kind(Status, 0)
+    assert statuses
+    assert {s.height for s in statuses} == {1}
