@@ -212,7 +212,7 @@ def test_r1_without_the_doctors_signature_is_forged_by_a_thief_of_the_patients_k
     verdict, _ = play("mbpa-r1", TYPE_I, thief, corruptible_partner=True)
     assert verdict.node == verdict.partner == "bad-signature"
     monkeypatch.setattr("games.schemes.verify_reply", lambda *_: None)
-    monkeypatch.setattr(reply, "verify_reply", lambda *_: None)
+    monkeypatch.setattr(reply, "verify_opened_reply", lambda *_: None)
     verdict, _ = play("mbpa-r1", TYPE_I, thief, corruptible_partner=True)
     assert verdict.won
 
