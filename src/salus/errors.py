@@ -46,6 +46,7 @@ REASONS: Final[dict[str, str]] = {
     "bad-receipt": "The cloud's upload receipt does not verify, or ends too early.",
     "unknown-request": "No committed request has that hash.",
     "not-your-request": "The request was sent to another doctor.",
+    "not-your-turn": "An earlier slot's request waits; treat or decline it first.",
     "already-answered": "The request has a reply or was declined already.",
     "bad-mac": "A message authentication code does not verify: altered, or keyed otherwise.",
     "bad-pseudonym": "The dynamic pseudonym does not belong to the sender.",

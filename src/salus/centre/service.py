@@ -12,7 +12,16 @@ from collections.abc import Callable
 from typing import Final
 
 from salus.centre.store import CentreStore, EnrolmentCode, Member, Patient
-from salus.consultation.credentials import IssuedCredentials, IssuingRequests, PidKeys, check_issuing_request, issue_credential
+from salus.codec import encode
+from salus.consultation.credentials import (
+    IssuedCredential,
+    IssuedCredentials,
+    IssuingRequest,
+    IssuingRequests,
+    PidKeys,
+    check_issuing_request,
+    issue_credential,
+)
 from salus.consultation.enrolment import (
     AnswerKey,
     MemberEnrolled,
@@ -119,13 +128,20 @@ class CentreService:
         refuse_unless(
             (code.role, code.subject) == (request.role, request.name), "bad-code", "the code is for another name or role"
         )
+        # whoever holds this very x and lost the answer gets the same one, with a new code
+        same_key = hashlib.sha256(encode(("member", request.role, request.name, request.P))).digest()
+        known = self._store.answer(same_key)
         taken = any(m.role == request.role and m.state != "revoked" for m in self._store.members(request.name))
+        if known is not None and taken:
+            return known
         refuse_unless(not taken, "already-registered")
         partial = issue_partial_key(self._key.w, request.role, request.name, NO_QUARTER, request.P, self._random)
         record = MemberRecord(request.role, request.name, request.P, partial.Q)
         transaction = self._register(record, request.possession, code.display_name)
         self._store.put_member(Member(request.name, request.role, code.display_name, transaction, "pending"))
-        return MemberEnrolled(partial).encode()
+        answer = MemberEnrolled(partial).encode()
+        self._store.keep_answer(same_key, answer)
+        return answer
 
     def _enrol_patient(self, body: bytes) -> bytes:
         request = PatientEnrolment.decode(body)
@@ -151,10 +167,18 @@ class CentreService:
                 "wrong-quarter",
                 "credentials are issued for this quarter and the next",
             )
-            # the index is spent before the answer leaves: two answers from one (quarter, index) would give two nullifiers
-            self._store.spend_index(patient.identity, request.quarter, request.index, request.encode())
-            answers.append(issue_credential(self._key.w, self._pids, patient.identity, request, self._random))
+            answers.append(self._issue_one(patient.identity, request))
         return IssuedCredentials(tuple(answers)).encode()
+
+    def _issue_one(self, identity: str, request: IssuingRequest) -> IssuedCredential:
+        """The index is spent, and the answer kept, before it leaves: one index never has two credentials."""
+        encoded = request.encode()
+        known = self._store.issued_answer(identity, request.quarter, request.index, encoded)
+        if known is not None:
+            return IssuedCredential.decode(known)
+        issued = issue_credential(self._key.w, self._pids, identity, request, self._random)
+        self._store.spend_index(identity, request.quarter, request.index, encoded, issued.encode())
+        return issued
 
     def open_pid(self, pid: bytes) -> str:
         """The identity behind a pid; callers check first that the ledger approved (``salus.centre.tracing``)."""

@@ -26,8 +26,8 @@ CREATE TABLE patients (identity TEXT NOT NULL, serial INTEGER NOT NULL, F BLOB N
                        live INTEGER NOT NULL, PRIMARY KEY (identity, serial)) WITHOUT ROWID;
 CREATE UNIQUE INDEX one_live_key ON patients (identity) WHERE live = 1;
 CREATE UNIQUE INDEX patient_by_key ON patients (F);
-CREATE TABLE issued (identity TEXT NOT NULL, quarter INTEGER NOT NULL, position INTEGER NOT NULL, request BLOB NOT NULL,
-                     PRIMARY KEY (identity, quarter, position)) WITHOUT ROWID;
+CREATE TABLE issued (identity TEXT NOT NULL, quarter INTEGER NOT NULL, position INTEGER NOT NULL,
+                     request BLOB NOT NULL, answer BLOB NOT NULL, PRIMARY KEY (identity, quarter, position)) WITHOUT ROWID;
 CREATE TABLE members (name TEXT NOT NULL, role TEXT NOT NULL, display_name TEXT NOT NULL, transaction_bytes BLOB NOT NULL,
                       state TEXT NOT NULL, PRIMARY KEY (name, role)) WITHOUT ROWID;
 """
@@ -169,17 +169,25 @@ class CentreStore:
         with self.transaction():
             self._db.execute("UPDATE patients SET live = 0 WHERE identity = ?", (identity,))
 
-    def spend_index(self, identity: str, quarter: int, index: int, request: bytes) -> None:
-        """Spend credential ``index`` of a quarter, inside the caller's transaction, and keep the signed request.
+    def spend_index(self, identity: str, quarter: int, index: int, request: bytes, answer: bytes) -> None:
+        """Spend credential ``index`` of a quarter, inside the caller's transaction, and keep the signed request and its answer.
 
         :raises Refused: ``quota`` if the index is spent already.
         """
         try:
-            self._db.execute("INSERT INTO issued VALUES (?, ?, ?, ?)", (identity, quarter, index, request))
+            self._db.execute("INSERT INTO issued VALUES (?, ?, ?, ?, ?)", (identity, quarter, index, request, answer))
         except sqlite3.IntegrityError:
             raise Refused(
                 "quota", f"credential {index} of quarter {quarter} was issued already; ask for the next index"
             ) from None
+
+    def issued_answer(self, identity: str, quarter: int, index: int, request: bytes) -> bytes | None:
+        """The answer given to this very request before: repeated, for two different answers would be two credentials."""
+        row = self._db.execute(
+            "SELECT answer FROM issued WHERE identity = ? AND quarter = ? AND position = ? AND request = ?",
+            (identity, quarter, index, request),
+        ).fetchone()
+        return None if row is None else bytes(row[0])
 
     def issuing_requests(self, identity: str) -> list[bytes]:
         """Every signed issuing request of an identity (for a trace)."""

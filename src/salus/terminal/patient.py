@@ -13,20 +13,12 @@ from typing import Final
 
 import msgspec
 
-from salus.consultation.credentials import (
-    CREDENTIALS_A_QUARTER,
-    Credential,
-    IssuedCredentials,
-    IssuingRequests,
-    finish_credential,
-    request_credential,
-)
-from salus.consultation.enrolment import EnrolmentKey, check_statement, enrol_patient
+from salus.consultation.credentials import Credential
 from salus.consultation.receipts import StorageReceipt, check_upload, open_storage_receipt
-from salus.consultation.registration import SecretValue, quarter_of
+from salus.consultation.registration import quarter_of
 from salus.consultation.reply import CheckedReply, ConsultationReply, check_reply
 from salus.consultation.request import ConsultationRequest, PendingRequest, RequestContext, RequestDraft
-from salus.errors import Refused, WalletError
+from salus.errors import Refused
 from salus.files import make_private_directory, read_bounded, write_atomic
 from salus.ledger.client import LedgerClient
 from salus.ledger.transactions import MAX_TRANSACTION_BYTES
@@ -35,9 +27,10 @@ from salus.records.payload import PayloadHeader, ReplyHeader, safe_file_name
 from salus.symmetric import Random
 from salus.terminal.bodies import OUTGOING, BodyTransfer, Payload, Progress, no_progress
 from salus.terminal.centre_client import CentreClient
+from salus.terminal.membership import CREDENTIALS_A_CALL, Membership
 from salus.terminal.phases import PhaseTimes
 from salus.terminal.wallet import Wallet
-from salus.terminal.wallet_content import IN_USE, SPENT, UNUSED, ConsultationEntry, CredentialEntry, PatientEntry
+from salus.terminal.wallet_content import IN_USE, SPENT, ConsultationEntry
 
 SENT: Final = "sent"
 STORED: Final = "stored"
@@ -49,7 +42,6 @@ OPEN_STATES: Final = (SENT, STORED)
 
 SLOT_RACES_MAX: Final = 8
 """Lost races in one request before the patient is told; each costs a credential."""
-CREDENTIALS_A_CALL: Final = 16
 _RETRY: Final = frozenset({"slot-taken", "slot-closed", "unknown-slot", "wrong-epoch", "used-key"})
 """Refusals after which the next slot and the next credential are tried."""
 
@@ -88,7 +80,7 @@ class PatientTerminal:
     ) -> None:
         self._wallet = wallet
         self._ledger = ledger
-        self._centre = centre
+        self._membership = Membership(wallet, ledger, centre, random)
         self._bodies = bodies
         self._now_ms = now_ms
         self._random = random
@@ -100,72 +92,15 @@ class PatientTerminal:
     @property
     def enrolled(self) -> bool:
         """Whether the centre has stated this patient's enrolment key."""
-        entry = self._wallet.content.patient
-        return entry is not None and entry.statement is not None
+        return self._membership.enrolled
 
     def enrol(self, code: str) -> None:
-        """Enrol with the code that the centre handed out in person (enrolment, steps 1 to 5).
-
-        The enrolment key is durable before the code is spent, so an interrupted enrolment can be repeated.
-
-        :raises Refused: ``bad-code``, ``bad-signature``.
-        """
-        content = self._wallet.content
-        if content.patient is None:
-            identity = content.name
-            fresh = PatientEntry(identity, EnrolmentKey.generate(self._random).export_secret(), None)
-            content = self._wallet.update(lambda c: c.replace(patient=fresh))
-        entry = self._patient()
-        key = EnrolmentKey.from_secret(entry.enrolment_secret)
-        request = enrol_patient(self._ledger.network, code, entry.identity, key, self._random)
-        statement = self._centre.enrol_patient(request)
-        check_statement(self._ledger.network, self._ledger.centre.name, self._ledger.centre.signing_key, statement)
-        if (statement.identity, statement.F) != (entry.identity, key.F):
-            raise Refused("bad-signature", "the centre stated another identity or key")
-        self._wallet.update(lambda c: c.replace(patient=PatientEntry(entry.identity, entry.enrolment_secret, statement)))
+        """Enrol with the code that the centre handed out in person; see :meth:`Membership.enrol`."""
+        self._membership.enrol(code)
 
     def renew(self, count: int = CREDENTIALS_A_CALL, quarter: int | None = None) -> int:
-        """Get credentials of a quarter, until ``count`` unused ones are there; returns how many were added.
-
-        :param quarter: this quarter unless given.
-        :raises Refused: ``quota`` when all 64 are issued.
-        """
-        quarter = quarter_of(self._time_ms) if quarter is None else quarter
-        content = self._wallet.content
-        known = {c.index for c in content.credentials if c.quarter == quarter}
-        unused = len(content.unused_credentials(quarter))
-        wanted = [i for i in range(CREDENTIALS_A_QUARTER) if i not in known][: max(0, count - unused)]
-        if not wanted and unused < count:
-            raise Refused(
-                "quota", f"all {CREDENTIALS_A_QUARTER} credentials of this quarter are issued; wait for the next quarter"
-            )
-        added = 0
-        for start in range(0, len(wanted), CREDENTIALS_A_CALL):
-            added += self._issue(quarter, wanted[start : start + CREDENTIALS_A_CALL])
-        return added
-
-    def _issue(self, quarter: int, indices: list[int]) -> int:
-        entry = self._patient()
-        key = EnrolmentKey.from_secret(entry.enrolment_secret)
-        drawn = [SecretValue.draw(self._random) for _ in indices]
-        requests = tuple(
-            request_credential(self._ledger.network, key, quarter, i, x, self._random)
-            for i, x in zip(indices, drawn, strict=True)
-        )
-        # the secrets are durable before the centre spends the indices; an answer that is lost can be asked for again
-        answers: IssuedCredentials = self._centre.issue(IssuingRequests(requests))
-        made = [
-            finish_credential(r, x, a, self._ledger.domain.Pub) for r, x, a in zip(requests, drawn, answers.answers, strict=True)
-        ]
-        entries = [CredentialEntry(c.quarter, c.index, UNUSED, c.export_secret()) for c in made]
-        self._wallet.update(lambda c: c.with_credentials(entries))
-        return len(entries)
-
-    def _patient(self) -> PatientEntry:
-        entry = self._wallet.content.patient
-        if entry is None:
-            raise WalletError("this wallet is not a patient's, or not enrolled; enrol with: salus party enrol")
-        return entry
+        """Get credentials of a quarter (this one unless given); see :meth:`Membership.renew`."""
+        return self._membership.renew(quarter_of(self._time_ms) if quarter is None else quarter, count)
 
     # --- request ---
 
@@ -361,12 +296,13 @@ class PatientTerminal:
         for entry in self._wallet.content.consultations:
             if entry.state != SENT:
                 continue
-            found = self._ledger.find(entry.tx_hash)
+            placed = self._ledger.find_request(entry.tx_hash)
             path = self._outgoing / entry.id
-            if found is not None:
+            if placed is not None:
+                found = self._ledger.transaction(entry.tx_hash)
                 done.append(self._stored(entry, ConsultationRequest.decode(found.raw), found.height))
             elif self._ledger.time_ms > entry.deadline_ms or not path.exists():
-                self._close(entry, FAILED)
+                self._close(entry, FAILED)  # proven: it was not committed in time, and never will be
             else:
                 request = ConsultationRequest.decode(read_bounded(path, MAX_TRANSACTION_BYTES, "an outgoing request"))
                 with contextlib.suppress(Refused):  # its state says so: failed
