@@ -119,9 +119,13 @@ def verify_claims(claims: Sequence[AnyClaim], verified: VerifiedClaims | None = 
 
 
 def _digest(claim: AnyClaim) -> bytes:
-    """Names a claim with everything that its truth depends on."""
+    """Names a claim with everything that its truth depends on; no name of one kind is one of the other.
+
+    Whoever submits a transaction chooses its one-time key, so those bytes alone must not be a name: they could be the digest
+    of a signature's claim, which would then count as verified.
+    """
     if isinstance(claim, PointClaim):
-        return claim.data
+        return b"point" + claim.data
     whole = (claim.label, claim.suite, claim.public, claim.fields, claim.message, claim.signature)
     return sha256(encode(whole)).digest()
 
