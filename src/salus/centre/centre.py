@@ -70,7 +70,7 @@ class Centre:
             self._store.set_member_state(member.name, member.role, "live")
 
     def _registration(self, record: MemberRecord, possession: bytes, display_name: str) -> bytes:
-        """The transaction that registers a member, signed (registration, step 6)."""
+        """The transaction that registers a member, signed by the centre."""
         if record.role == NODE:
             raise Refused("not-authorised", "nodes are registered with all their keys; see docs/operating")
         if record.role == INSTITUTION:
