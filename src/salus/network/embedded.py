@@ -5,6 +5,7 @@ Like an embedded database: open a home, work through real consensus, close it. W
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -109,8 +110,9 @@ class EmbeddedNetwork:
         try:
             if home.founded:
                 raise Refused("already-done", f"there is a network in {directory}; use it, or choose another --home")
-            founded = found(home, nodes, now_ms() - 1, draw, constants)
-            _institution_wallets(home, founded, passphrase, draw, cost)
+            with home.founding():
+                founded = found(home, nodes, now_ms() - 1, draw, constants)
+                _institution_wallets(home, founded, passphrase, draw, cost)
             network = cls(home, lock, now_ms, draw)
         except BaseException:
             lock.release()
@@ -165,21 +167,32 @@ class EmbeddedNetwork:
 
     def close(self) -> None:
         """Close every party's files and release the home; the cloud first files what is committed."""
-        for actor in self._actors:
-            actor.close()
-        self._actors.clear()
-        self.cloud.follow()
-        self.cloud.close()
-        self.centre.close()
-        for node in self.nodes:
-            node.close()
-        self._lock.release()
+        try:
+            self.cloud.follow()
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        """Close the files; everything acknowledged is durable already. One that fails keeps no other one open."""
+        with contextlib.ExitStack() as closing:
+            closing.callback(self._lock.release)
+            for node in self.nodes:
+                closing.callback(node.close)
+            closing.callback(self.centre.close)
+            closing.callback(self.cloud.close)
+            for actor in self._actors:
+                closing.callback(actor.close)
+            self._actors = []
 
     def __enter__(self) -> EmbeddedNetwork:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        if kind is not None and not issubclass(kind, Exception):
+            # Ctrl-C anywhere: no more work on what may be half-changed in memory; the next opening finds what is on disk
+            self._release()
+        else:
+            self.close()
 
     def _run_node(self, directory: Path) -> Node:
         node = Node(directory, self.genesis, self.local, self.now_ms, self.random)

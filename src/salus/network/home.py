@@ -3,6 +3,7 @@
 ::
 
     HOME/lock                    held while a process works on this home
+    HOME/founding                there while a network is being made here: what is beside it is unfinished
     HOME/centre/                 key, tables, genesis
     HOME/cloud/                  key, bodies, index, genesis
     HOME/node-0/ ..              keys, votes, ledger, genesis
@@ -15,15 +16,18 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from salus.errors import CodecError, DamagedFile, Refused, StorageError
-from salus.files import read_bounded
+from salus.files import fsync_directory, read_bounded, write_atomic
 from salus.ledger.genesis import Genesis
 
 GENESIS_FILE: Final = "genesis"
+FOUNDING_MARKER: Final = "founding"
 GENESIS_BYTES_MAX: Final = 4 * 1024 * 1024
 _PLAIN: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,47}")
 _NODE: Final = re.compile(r"node-(\d{1,3})")
@@ -75,8 +79,46 @@ class Home:
 
     @property
     def founded(self) -> bool:
-        """Whether there is a network here."""
-        return (self.centre / GENESIS_FILE).exists()
+        """Whether there is a whole network here."""
+        return (self.centre / GENESIS_FILE).exists() and not self._marker.exists()
+
+    @property
+    def _marker(self) -> Path:
+        return self.directory / FOUNDING_MARKER
+
+    @contextmanager
+    def founding(self) -> Iterator[None]:
+        """A network is made inside the block, under the home's lock: all of it, or nothing is left of it.
+
+        What an earlier process left that was killed on the way is removed first.
+
+        :raises StorageError: there are parties here already, or the directory cannot be written.
+        """
+        if self._marker.exists():
+            self._remove_parties()
+        elif parties := self._parties():
+            raise StorageError(f"{self.directory} holds {parties[0].name}, but no network; choose another --home, or move it away")
+        write_atomic(self._marker, b"")
+        try:
+            yield
+            self._marker.unlink()
+            fsync_directory(self.directory)
+        except BaseException:
+            if self._marker.exists():
+                self._remove_parties()
+                self._marker.unlink()
+            raise
+
+    def _parties(self) -> list[Path]:
+        persons = [path for _, path in self.persons()] if self.directory.is_dir() else []
+        return [path for path in (self.centre, self.cloud, *self.nodes(), *persons) if path.exists()]
+
+    def _remove_parties(self) -> None:
+        try:
+            for path in self._parties():
+                shutil.rmtree(path)
+        except OSError as error:
+            raise StorageError(f"{error.filename} cannot be removed ({error.strerror}); remove it, and try again") from None
 
     def genesis(self) -> Genesis:
         """The genesis, verified.

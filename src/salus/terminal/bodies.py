@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Final, TypeVar
 
 from salus.consultation.receipts import SealedReceipt, UploadReceipt
 from salus.errors import StorageError
-from salus.files import make_private_directory
+from salus.files import make_private_directory, remove_leftovers
 from salus.records.digest import BodySummary
 from salus.records.file import recognise
 from salus.records.payload import (
@@ -48,9 +48,9 @@ class Payload:
 
     def __init__(self, path: Path) -> None:
         try:
-            self.file: BinaryIO = path.open("rb")
-            if not path.is_file():
+            if path.exists() and not path.is_file():  # before it is opened: a named pipe would wait for a writer
                 raise StorageError(f"{path} is not a regular file; name the file itself")
+            self.file: BinaryIO = path.open("rb")
             self.size_bytes = os.fstat(self.file.fileno()).st_size
         except OSError as error:
             raise StorageError(f"{path} cannot be read ({error.strerror}); check the path and its permissions") from None
@@ -78,6 +78,14 @@ class BodyTransfer:
         self._random = random
         make_private_directory(staging)
         make_private_directory(received)
+        self._remove_leftovers()
+
+    def _remove_leftovers(self) -> None:
+        """What a killed process left; the wallet's lock keeps others that still work away from here."""
+        remove_leftovers(self._received)
+        for path in self._staging.glob("*.body"):
+            if not path.name.startswith(f"{os.getpid()}-"):
+                path.unlink(missing_ok=True)
 
     def send(
         self, header: Header, payload: Payload, key: bytes, context: Any, keep_until_ms: int, progress: Progress = no_progress

@@ -51,9 +51,8 @@ def demo(
 
 def _accepted(consultation: dict[str, Any]) -> bool:
     c = consultation
-    return (
-        c["accepted"] and c["sha256"] == c["doctor_received_sha256"] and c["reply_sha256"] == c["patient_received_reply_sha256"]
-    )
+    same = c["sha256"] == c["doctor_received_sha256"] and c["reply_sha256"] == c["patient_received_reply_sha256"]
+    return bool(c["accepted"]) and same
 
 
 def show(screen: Screen, data: dict[str, Any]) -> None:
