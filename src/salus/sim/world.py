@@ -108,6 +108,8 @@ class World:
             self._plan(fault.at_ms, "fault", fault)
         for number in self._open:
             self._plan(self._random.randrange(FAULTS_MS), "wish", number)
+        for transaction in self._workload.forbidden:
+            self._plan(self._random.randrange(FAULTS_MS), "nuisance", transaction)
         self._plan(FAULTS_MS, "heal", None)
         events = 0
         while self._queue:
@@ -425,6 +427,14 @@ class World:
                 self._plan(self._now, "restart", node.index)
 
     # --- clients ---
+
+    def _on_nuisance(self, transaction: bytes) -> None:
+        """Somebody tries what is forbidden on every replica."""
+        for node in self._nodes:
+            if node.runner is not None:
+                self._note(f"nuisance to {node.index}")
+                node.runner.submit([transaction])
+                self._observe_work(node)
 
     def _on_wish(self, number: int) -> None:
         """A client hands its transactions to some replica, and to another until one is committed."""

@@ -1,4 +1,7 @@
-"""Catch-up: whoever is behind is answered with decided blocks and their certificates, which prove themselves."""
+"""Catch-up: whoever is behind is answered with decided blocks and their certificates, which prove themselves.
+
+Steps are those of docs/protocol/consensus.md, "Catch-up".
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,13 @@ MAX_AHEAD_BYTES: Final = 16 * 1024 * 1024
 
 
 def send_status(s: State, out: Out) -> None:
-    """Tell everyone where this replica stands."""
+    """Catch-up, step 1: tell everyone where this replica stands."""
     broadcast(s, out, Status(s.config.name, s.height, UNSIGNED, s.view, s.last.block_id))
     s.status_at_ms = s.now_ms + s.config.status_ms
 
 
 def on_status(s: State, message: Status, out: Out) -> None:
-    """Answer who is behind; notice who is ahead.
+    """Catch-up, step 2: answer who is behind; notice who is ahead.
 
     One height of difference is normal while a block is on its way, so it is answered only after a while.
     """
@@ -80,7 +83,7 @@ def on_decided(s: State, message: Decided, out: Out) -> None:
 
 
 def maybe_import(s: State, out: Out) -> None:
-    """Import the decided block of this height if it is here."""
+    """Catch-up, step 3: import the decided block of this height if it is here."""
     if s.deciding is not None or (s.fetching is not None and s.fetching.restoring):
         return
     for height in [h for h in s.future if h < s.height]:

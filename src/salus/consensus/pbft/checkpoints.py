@@ -14,7 +14,7 @@ from salus.consensus.pbft.state import CHECKPOINTS_KEPT, State
 
 
 def note_checkpoint(s: State, out: Out) -> None:
-    """Sign the state after the block just stored; send it at the interval's heights."""
+    """Checkpoints, step 1: sign the state after the block just stored; send it at the interval's heights."""
     last = s.last
     point = Checkpoint(
         s.config.name,

@@ -1,4 +1,7 @@
-"""Equivocation: two signatures of one seat, of the same kind, height and view, over different blocks."""
+"""Equivocation: two signatures of one seat, of the same kind, height and view, over different blocks.
+
+Steps are those of docs/protocol/consensus.md, "Evidence".
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ MAX_CONVICTED: Final = 10_000
 
 
 def note_vote(s: State, out: Out, message: PrePrepare | NewView | Prepare | Commit) -> None:
-    """Count a verified vote of the height in flight; a second one over another block is evidence."""
+    """Evidence, step 1: count a verified vote of the height in flight; a second one over another block is evidence."""
     if isinstance(message, NewView):
         kind, signature = PRE_PREPARE, message.pre_prepare
     else:
@@ -67,7 +70,7 @@ def _add(s: State, out: Out, evidence: Equivocation) -> bool:
 
 
 def evidence_for_proposal(s: State) -> tuple[bytes, ...]:
-    """What a proposal of this replica reports: evidence against seats of this height, oldest first."""
+    """Evidence, step 3: what a proposal of this replica reports: evidence against seats of this height, oldest first."""
     seats = {m.name for m in s.validators.members}
     return tuple(encoded for key, encoded in s.evidence.items() if key[0] in seats)[:MAX_MISBEHAVIOUR]
 

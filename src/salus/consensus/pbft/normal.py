@@ -1,4 +1,7 @@
-"""The normal case: pre-prepare, prepare, commit, decide (Castro and Liskov, section 4.2; one height in flight)."""
+"""The normal case: pre-prepare, prepare, commit, decide (Castro and Liskov, section 4.2; one height in flight).
+
+Steps are those of docs/protocol/consensus.md, "Normal case".
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ from salus.errors import Refused
 
 
 def has_reason(s: State) -> bool:
-    """Whether a block is due: transactions wait, or a changed application hash needs its proof block."""
+    """Normal case, step 1: whether a block is due: transactions wait, or a changed application hash needs its proof block."""
     return bool(s.pool) or s.last.proof_due
 
 
@@ -56,7 +59,7 @@ def maybe_propose(s: State, out: Out) -> None:
 
 
 def start_proposal(s: State, out: Out) -> None:
-    """Ask the application for a fresh block of this view, once."""
+    """Normal case, step 2: ask the application for a fresh block of this view, once."""
     where = (s.height, s.view)
     if s.preparing == where or s.deciding is not None or not (s.is_primary and s.is_voter):
         return
@@ -99,7 +102,7 @@ def build_block(s: State, event: ProposalPrepared, time_ms: int) -> tuple[Block,
 
 
 def propose_first(s: State, event: ProposalPrepared, out: Out) -> None:
-    """Pre-prepare in view 0: kept on disk, then sent."""
+    """Normal case, step 2, in view 0: the pre-prepare is kept on disk, then sent."""
     block, encoded, block_id = build_block(s, event, s.next_time_ms)
     message = sign(s, PrePrepare(s.config.name, s.height, UNSIGNED, 0, block_id, encoded))
     data = message.encode()
@@ -109,7 +112,7 @@ def propose_first(s: State, event: ProposalPrepared, out: Out) -> None:
 
 
 def on_pre_prepare(s: State, message: PrePrepare, data: bytes, out: Out) -> None:
-    """A backup takes the proposal of view 0 from its primary."""
+    """Normal case, step 3: a backup takes the proposal of view 0 from its primary."""
     if message.view != 0 or message.sender != s.validators.primary(s.height, 0).name:
         return
     note_vote(s, out, message)
@@ -118,7 +121,7 @@ def on_pre_prepare(s: State, message: PrePrepare, data: bytes, out: Out) -> None
 
 
 def take_proposal(s: State, message: PrePrepare | NewView, data: bytes, out: Out, *, reproposal: bool, signature: bytes) -> None:
-    """Check a proposal of the current view and hand it to the application; a refused one may come again."""
+    """Normal case, step 3: check a proposal of the current view and hand it to the application; a refused one may come again."""
     if s.deciding is not None or (s.proposal is not None and s.proposal.stage != "refused"):
         return
     try:
@@ -137,7 +140,7 @@ def take_proposal(s: State, message: PrePrepare | NewView, data: bytes, out: Out
 
 
 def on_validated(s: State, event: Validated, out: Out) -> None:
-    """The application answered: keep the proposal on disk, then send the prepare."""
+    """Normal case, step 4: the application passed it; keep the proposal on disk, then send the prepare."""
     proposal = s.proposal
     current = proposal is not None and (event.height, event.view, event.block_id) == (s.height, s.view, proposal.block_id)
     if proposal is None or not current or s.changing or proposal.stage != "checking":
@@ -167,7 +170,7 @@ def on_vote(s: State, message: Prepare | Commit, out: Out) -> None:
 
 
 def maybe_prepared(s: State, out: Out) -> None:
-    """Prepared: the block and a quorum of prepares of this view. Kept on disk, then the commit is sent."""
+    """Normal case, step 5: prepared by the block and a quorum of prepares. Kept on disk, then the commit is sent."""
     proposal = s.proposal
     if proposal is None or proposal.stage != "accepted" or s.changing or not s.is_voter:
         return
@@ -189,7 +192,7 @@ def maybe_prepared(s: State, out: Out) -> None:
 
 
 def maybe_decide(s: State, out: Out) -> None:
-    """Decided: a quorum of commits of one view, whichever view this replica is in."""
+    """Normal case, step 6: decided by a quorum of commits of one view, whichever view this replica is in."""
     if s.deciding is not None:
         return
     for (kind, view), cast in s.votes.items():
@@ -219,7 +222,7 @@ def decide(s: State, out: Out, block: Block, encoded: bytes, certificate: Certif
 
 
 def on_finalised(s: State, event: Finalised, out: Out) -> None:
-    """The block is applied: make block, certificate and state durable; a set change is on disk before."""
+    """Normal case, step 7: the block is applied; make block, certificate and state durable; a set change is on disk before."""
     deciding = s.deciding
     if deciding is None or event.height != s.height or deciding.result is not None:
         return
@@ -238,7 +241,7 @@ def on_finalised(s: State, event: Finalised, out: Out) -> None:
 
 
 def on_stored(s: State, height: int, out: Out) -> None:
-    """The block is on disk: it is committed, and the next height begins."""
+    """Normal case, step 7: the block is on disk, so it is committed, and the next height begins."""
     deciding = s.deciding
     if deciding is None or height != s.height or deciding.result is None or deciding.later_validators is None:
         return

@@ -1,4 +1,7 @@
-"""The pool: transactions that the application has checked and that wait for a block; gossip and pool receipts."""
+"""The pool: transactions that the application has checked and that wait for a block; gossip and pool receipts.
+
+Steps are those of docs/protocol/consensus.md, "Pool, receipts and words".
+"""
 
 from __future__ import annotations
 
@@ -34,12 +37,12 @@ LOCAL, GOSSIP, RECHECK = "local", "gossip", "recheck"
 
 
 def on_submitted(s: State, event: Submitted, out: Out) -> None:
-    """Transactions of an own client go to the application for their checks."""
+    """Pool, step 1: transactions of an own client go to the application for their checks."""
     _check(s, out, LOCAL, "", event.request, event.transactions)
 
 
 def on_transactions(s: State, message: Transactions, out: Out) -> None:
-    """Gossip: what is known already gets its receipt at once, the rest is checked first."""
+    """Pool, step 1, at the other replicas: what is known already gets its receipt at once, the rest is checked first."""
     hashes = message.hashes()
     known = [h for h in hashes if h in s.pool]
     if known and message.sender != s.config.name:
@@ -62,7 +65,7 @@ def _check(s: State, out: Out, origin: str, peer: str, request: int, transaction
 
 
 def on_checked(s: State, event: Checked, out: Out) -> None:
-    """The application's answer: what passed goes to the pool, to the other replicas, and is receipted."""
+    """Pool, steps 1 and 2: what passed goes to the pool, to the other replicas, and is receipted."""
     origin, peer, request, transactions = s.checks.pop(event.check)
     if origin == RECHECK:
         for result, transaction in zip(event.results, transactions, strict=True):
@@ -150,7 +153,7 @@ def candidates(s: State) -> tuple[bytes, ...]:
 
 
 def remove_committed(s: State, out: Out, tx_hashes: tuple[bytes, ...], block: Block) -> None:
-    """Take a decided block's transactions out; ask again about those that blocks with room passed by."""
+    """Pool, step 3: take a decided block's transactions out; ask again about those that blocks with room passed by."""
     for tx_hash in tx_hashes:
         pooled = s.pool.pop(tx_hash, None)
         if pooled is not None:

@@ -241,12 +241,16 @@ class ReplicaRunner:
 
     def _restore(self, action: RestoreSnapshot) -> None:
         error = ""
+        before = self._application.info().height
         try:
             self._application.restore(action.data, action.application_hash)
             if self._application.info().height != action.height:
                 raise ConsensusError(f"the snapshot is of height {self._application.info().height}, not {action.height}")
         except Refused as refusal:
             error = str(refusal)
+        except StorageError as failure:
+            hint = f"; it holds blocks up to {before}, and its peers have pruned those after: remove its ledger, keep its votes"
+            raise StorageError(f"{self.name} cannot take a snapshot: {failure}{hint if before else ''}") from failure
         self._events.append(Restored(action.height, error))
 
     _CALLS: Final[dict[type, Any]] = {

@@ -71,7 +71,7 @@ class Config(msgspec.Struct, frozen=True):
     validators: ValidatorSet
     peers: tuple[Validator, ...] = ()
     timeout_ms: int = 2_000
-    resend_ms: int = 500
+    resend_ms: int = 1_000
     status_ms: int = 2_000
     max_block_transactions: int = 512
     max_block_bytes: int = 2 * 1024 * 1024
