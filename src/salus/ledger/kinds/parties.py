@@ -1,7 +1,8 @@
 """Registration and revocation of doctors, nodes, institutions and clouds, and of patients' credentials.
 
 The centre signs all of them. One live key per name: a second one is taken only after the first is revoked, so the centre
-cannot quietly issue another key for a name. A revocation counts from the next transaction on.
+cannot quietly issue another key for a name. A revocation counts from the next transaction on, and for ever: registrations
+are public, so without a memory of revoked keys anyone could submit an old one again.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from salus.consultation.registration import (
 from salus.errors import Refused, refuse_unless
 from salus.groups.ristretto255 import Point, decode_point
 from salus.ledger.epoch_state import node_revoked
-from salus.ledger.expiry import expiring, live
+from salus.ledger.expiry import due_ms_of, expiring, live
 from salus.ledger.quarters import credentials_dead_ms
 from salus.ledger.signatures import Claim
 from salus.ledger.state import Overlay, StateView, Table
@@ -103,6 +104,8 @@ DIRECTORY: Final = Table("directory", Entry)
 DIRECTORY_COUNT: Final = Table("directory.count", Count)
 CENTRE: Final = Table("centre", CentreRecord)
 VALIDATORS: Final = Table("validators", ValidatorSet)
+REVOKED_KEYS: Final = Table("revoked-key", Entry)
+"""Raw key: digest of a public key that was revoked (:func:`key_digest`); content: the name it was registered under."""
 REVOKED_CREDENTIAL: Final = "revoked-credential"
 """Kind of expiring values: raw key hp or the digest of an enrolment key; content: the quarter (8 bytes)."""
 
@@ -266,10 +269,12 @@ class _RegisterNode:
         record = tx.message.record
         _check_free(view, record.member)
         live_party(view, INSTITUTION, tx.message.institution)
-        check_node_record(context.network, record, decode_point(context.Pub, "Pub"))
         for member in VALIDATORS.need(view, b"").members:
-            other = member.name == record.member.name or member.public_key != record.consensus_key
-            refuse_unless(other, "used-key", f"{member.name} has that consensus key")
+            # else the centre revokes a seat's node and takes its place in the next epoch with a key of its own
+            elected = member.name != record.member.name
+            refuse_unless(elected, "not-authorised", f"the seat of {member.name} waits for an election")
+            refuse_unless(member.public_key != record.consensus_key, "used-key", f"{member.name} has that consensus key")
+        _check_never_revoked(view, check_node_record(context.network, record, decode_point(context.Pub, "Pub")))
         return [_by_centre(view, context, tx.message)]
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[NodeRegistration]) -> None:
@@ -293,6 +298,7 @@ class _Revoke:
         raw = party_key(tx.message.role, tx.message.name)
         party = PARTIES.need(state, raw)
         PARTIES.put(state, raw, replace(party, revoked_ms=context.time_ms))
+        REVOKED_KEYS.put(state, key_digest(party.W), Entry(party.name))
         if tx.message.role == NODE:
             _seat_revoked(state, context, tx.message.name)
         context.emit("party.revoked", raw)
@@ -305,20 +311,23 @@ class _RevokePatient:
         refuse_unless(ascending, "bad-encoding", "digests must ascend")
         dead = credentials_dead_ms(message.quarter, context.constants)
         refuse_unless(dead > context.time_ms, "wrong-quarter", "the credentials of that quarter are dead already")
+        fresh = any(_revoked_until_ms(view, digest) < dead for digest in message.digests)
+        refuse_unless(fresh, "already-done", "all of these are revoked for as long already")
         return [_by_centre(view, context, message)]
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[PatientRevocation]) -> None:
         dead = credentials_dead_ms(tx.message.quarter, context.constants)
         value = expiring(dead, tx.message.quarter.to_bytes(8, "big"))
         for digest in tx.message.digests:
-            state.put(REVOKED_CREDENTIAL, digest, value)
-            context.expire(dead, REVOKED_CREDENTIAL, digest)
+            if _revoked_until_ms(state, digest) < dead:  # a revocation is never shortened
+                state.put(REVOKED_CREDENTIAL, digest, value)
+                context.expire(dead, REVOKED_CREDENTIAL, digest)
 
 
 def _check_member(view: StateView, context: BlockContext, member: MemberRecord, possession: bytes) -> None:
     _check_free(view, member)
     check_possession(context.network, member.role, member.name, NO_QUARTER, 0, member.P, possession)
-    member.public_key(decode_point(context.Pub, "Pub"))
+    _check_never_revoked(view, member.public_key(decode_point(context.Pub, "Pub")))
 
 
 def _check_free(view: StateView, member: MemberRecord) -> None:
@@ -326,6 +335,16 @@ def _check_free(view: StateView, member: MemberRecord) -> None:
     known = PARTIES.get(view, party_key(member.role, member.name))
     free = known is None or known.revoked_ms != 0
     refuse_unless(free, "already-registered", f"{member.role} {member.name}")
+
+
+def _check_never_revoked(view: StateView, W: Point) -> None:
+    """A revoked key stays revoked: the registration that once made it live is on the ledger for anyone to submit again."""
+    refuse_unless(REVOKED_KEYS.get(view, key_digest(W.encode())) is None, "revoked", "that key was revoked; register another")
+
+
+def _revoked_until_ms(view: StateView, digest: bytes) -> int:
+    value = view.get(REVOKED_CREDENTIAL, digest)
+    return 0 if value is None else due_ms_of(value)
 
 
 def _check_seats_left(view: StateView, name: str) -> None:
