@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.embedded import enrolled_doctor, found_network
 
 from salus.errors import TransportError
 from salus.ledger.client import LedgerClient
+from support.embedded import enrolled_doctor, found_network
 
 
 def test_headers_older_than_the_bound_are_refused(tmp_path: Path) -> None:

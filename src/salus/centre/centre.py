@@ -12,7 +12,7 @@ from salus.centre.service import CentreService
 from salus.centre.store import CentreStore, Member
 from salus.consultation.enrolment import enrolment_digest
 from salus.consultation.registration import INSTITUTION, NODE, PATIENT, CentreKey, MemberRecord, quarter_of
-from salus.errors import Refused, TransportError
+from salus.errors import DamagedFile, Refused, TransportError
 from salus.files import make_private_directory, read_key_file, write_key_file
 from salus.ledger.client import CommittedTransaction, LedgerClient
 from salus.ledger.kinds.parties import (
@@ -143,5 +143,12 @@ def create_key(directory: Path, random: Random) -> CentreKey:
 
 
 def load_key(directory: Path) -> CentreKey:
-    """Read the centre's key file."""
-    return CentreKey.from_secret(read_key_file(directory / KEY_FILE, "the centre's key"))
+    """Read the centre's key file.
+
+    :raises DamagedFile: it holds no centre's key. :raises StorageError: it is missing, unreadable or open to others.
+    """
+    path = directory / KEY_FILE
+    try:
+        return CentreKey.from_secret(read_key_file(path, "the centre's key"))
+    except Refused as refused:
+        raise DamagedFile(f"{path} holds no centre's key ({refused.detail}); restore it from its backup") from None

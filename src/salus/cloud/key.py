@@ -7,7 +7,7 @@ from typing import Final
 
 from salus.codec import Bytes32, Message
 from salus.consultation.registration import CLOUD, MemberKey, MemberRecord
-from salus.errors import CodecError, DamagedFile, refuse_unless
+from salus.errors import CodecError, DamagedFile, Refused, refuse_unless
 from salus.files import read_key_file, write_key_file
 from salus.groups.ristretto255 import Point
 
@@ -46,4 +46,9 @@ def load_cloud_key(path: Path, Pub: Point) -> MemberKey:
         stored = CloudKeyFile.decode(read_key_file(path, "the cloud's key"))
     except CodecError as error:
         raise DamagedFile(f"{path} holds no cloud's key ({error.detail}); restore it from a backup") from None
-    return MemberKey.from_secret(stored.record, stored.secret, Pub)
+    try:
+        return MemberKey.from_secret(stored.record, stored.secret, Pub)
+    except Refused as error:
+        if error.reason == "bad-partial-key":
+            raise Refused(error.reason, f"{path}: {error.detail}") from None
+        raise DamagedFile(f"{path} holds no cloud's key ({error.detail}); restore it from a backup") from None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from salus.codec import Message
 from salus.consensus.block import CertifiedHeader
 from salus.consultation.registration import CentreRecord
-from salus.errors import CodecError, Refused, TransportError
+from salus.errors import Refused, TransportError
 from salus.ledger import queries as q
 from salus.ledger.epoch_state import STATUS
 from salus.ledger.genesis import Genesis
@@ -24,7 +25,7 @@ PATIENCE_MS: Final = 30_000
 FIRST_WAIT_MS: Final = 2
 LONGEST_WAIT_MS: Final = 200
 CLOCK_LOOK_MS: Final = 1_000
-"""How often a waiting client asks the nodes whether a clock holds them up."""
+"""How often a waiting client asks the nodes whether a clock holds them up, and turns to another one."""
 PASS_ON: Final = frozenset({"no-shared-value", "pool-full", "internal", "unreachable"})
 """Refusals that another node may not share."""
 _CLOCK: Final = "clock: "
@@ -101,6 +102,8 @@ class Asking:
             if now >= look_at_clock_ms or now >= deadline:
                 look_at_clock_ms = now + CLOCK_LOOK_MS
                 state = self._nodes_say()
+                # it may be this node that lags, has stopped or lies
+                self._pass_over(self._nodes[0])
             if now >= deadline:
                 seconds = f"{self._patience_ms / 1000:g} s"
                 raise TransportError(f"{what} was not seen within {seconds}; it may still come{failure}; {state}")
@@ -164,30 +167,48 @@ class Asking:
             )
         self._head = certified
 
-    def _ask(self, path: str, question: Message, open_answer: Callable[[bytes], T]) -> T:
-        return self._each(QUERY, Query(path, question.encode()).encode(), open_answer)
+    def _ask(self, path: str, question: Message, open_answer: Callable[[bytes], T], needed: int = 0) -> T:
+        return self._each(QUERY, Query(path, question.encode()).encode(), open_answer, needed)
 
-    def _each(self, method: str, body: bytes, open_answer: Callable[[bytes], T]) -> T:
-        """Ask node after node until one gives an answer that holds."""
+    def _each(self, method: str, body: bytes, open_answer: Callable[[bytes], T], needed: int = 0) -> T:
+        """Ask node after node until one gives an answer that holds; see :meth:`_poll`."""
+
+        def ask(node: str) -> T:
+            data = self._transport.call(node, method, body)
+            try:
+                return open_answer(data)
+            except (Refused, TransportError) as error:
+                # a lie or a lag of this node; another one may know better
+                raise TransportError(f"{node}: {error}") from None
+
+        return self._poll(ask, needed)
+
+    def _poll(self, ask: Callable[[str], T], needed: int = 0) -> T:
+        """Go from node to node until one does what is asked.
+
+        :param needed: a refusal proves nothing, so it is believed only if this many nodes refuse: by default one more than
+            may lie.
+        :raises Refused: so many nodes refuse; the reason that most of them give.
+        :raises TransportError: no node answers so that it holds, or too few to believe their refusal.
+        """
+        refusals: list[Refused] = []
         failure: Refused | TransportError | None = None
         for node in list(self._nodes):
             try:
-                data = self._transport.call(node, method, body)
-            except Refused as refused:
-                if refused.reason not in PASS_ON:
-                    raise
-                failure = refused
-                continue
+                return ask(node)
             except TransportError as error:
                 failure = error
                 self._pass_over(node)
-                continue
-            try:
-                return open_answer(data)
-            except (Refused, CodecError, TransportError) as error:
-                # a lie or a lag of this node; another one may know better
-                failure = TransportError(f"{node}: {error}")
-                self._pass_over(node)
+            except Refused as refused:
+                if refused.reason in PASS_ON:
+                    failure = refused
+                    continue
+                refusals.append(refused)
+                if len(refusals) >= (needed or self._validators.faulty + 1):
+                    raise _most_common(refusals) from None
+        if refusals:
+            few = f"{len(refusals)} of {len(self._nodes)} nodes say so, too few to be believed"
+            raise TransportError(f"{refusals[0]}; {few}; {failure}")
         raise failure or TransportError("no node is known")
 
     def _pass_over(self, node: str) -> None:
@@ -195,3 +216,8 @@ class Asking:
         if node in self._nodes:
             self._nodes.remove(node)
             self._nodes.append(node)
+
+
+def _most_common(refusals: Sequence[Refused]) -> Refused:
+    counts = Counter(refusal.reason for refusal in refusals)
+    return max(refusals, key=lambda refusal: counts[refusal.reason])

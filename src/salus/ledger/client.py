@@ -12,9 +12,9 @@ import msgspec
 
 from salus.consensus.block import Block, Certificate, CertifiedHeader, check_body, transaction_hash, verify_decided
 from salus.consultation.tracing import TraceRequest
-from salus.errors import Refused, TransportError
+from salus.errors import REASONS, Refused, TransportError
 from salus.ledger import queries as q
-from salus.ledger.asking import PASS_ON, Asking
+from salus.ledger.asking import Asking
 from salus.ledger.epoch_state import EPOCHS, STATUS, epoch_key
 from salus.ledger.kinds.consultations import ANSWERS, NULLIFIER, REQUESTS, Request
 from salus.ledger.kinds.parties import DIRECTORY, DIRECTORY_COUNT, PARTIES, Party, directory_key, party_key
@@ -166,10 +166,14 @@ class LedgerClient(Asking):
 
         :raises Refused: ``unknown-request``.
         """
-        found = self._state(REQUESTS, [h1])[0]
+        found = self.find_request(h1)
         if found is None:
             raise Refused("unknown-request", h1.hex())
         return found
+
+    def find_request(self, h1: bytes) -> Request | None:
+        """What the ledger stored with a request; None proves that it was not committed as of :attr:`time_ms`."""
+        return self._state(REQUESTS, [h1])[0]
 
     def answer(self, h1: bytes) -> AnswerOnLedger | None:
         """What became of a request, None while nothing has."""
@@ -209,7 +213,10 @@ class LedgerClient(Asking):
         return self._wait(lambda: self._committed(tx_hash, transaction), f"the commit of {tx_hash.hex()[:16]}")
 
     def find(self, tx_hash: bytes) -> CommittedTransaction | None:
-        """A committed transaction, or None if it is not (yet) on the ledger."""
+        """A committed transaction, or None if it is not (yet) on the ledger, as more nodes say than may lie."""
+        return self._find(tx_hash, 0)
+
+    def _find(self, tx_hash: bytes, needed: int) -> CommittedTransaction | None:
         asked = q.TransactionQuery(tx_hash, 1)
 
         def open_answer(data: bytes) -> CommittedTransaction:
@@ -221,7 +228,7 @@ class LedgerClient(Asking):
             return CommittedTransaction(proof.transaction, tx_hash, proof.height, proof.index)
 
         try:
-            return self._ask(q.TRANSACTION, asked, open_answer)
+            return self._ask(q.TRANSACTION, asked, open_answer, needed)
         except Refused as refused:
             if refused.reason in ("not-found", "not-committed"):
                 return None
@@ -238,19 +245,25 @@ class LedgerClient(Asking):
         return found
 
     def follow(self, after: int, count: int = 64) -> Iterator[VerifiedBlock]:
-        """Decided blocks after a height, certificates verified, until there are no more."""
-        height = after + 1
-        while True:
-            got = self._each(BLOCKS, BlocksRequest(height, count).encode(), Blocks.decode).blocks
-            for item in got:
-                yield self._verified_block(item.block, item.certificate, height)
-                height += 1
-            if not got:
-                return
+        """Decided blocks after a height, certificates verified, until more nodes than may lie know of no further one."""
+        height, ends = after + 1, 0
+        while ends <= self._validators.faulty:
+            got = self._each(BLOCKS, BlocksRequest(height, count).encode(), lambda data, at=height: self._blocks(data, at))  # type: ignore[misc]
+            yield from got
+            height += len(got)
+            if got:
+                ends = 0
+            else:
+                ends += 1
+                self._pass_over(self._nodes[0])
 
     def encoded_blocks(self) -> Iterator[tuple[bytes, bytes]]:
         """Every block with its certificate, for :func:`salus.ledger.export.write_export`."""
         return ((v.block.encode(), v.certificate.encode()) for v in self.follow(0))
+
+    def _blocks(self, data: bytes, height: int) -> list[VerifiedBlock]:
+        items = Blocks.decode(data).blocks
+        return [self._verified_block(item.block, item.certificate, height + i) for i, item in enumerate(items)]
 
     def _verified_block(self, block_bytes: bytes, certificate_bytes: bytes, height: int) -> VerifiedBlock:
         block, certificate = Block.decode(block_bytes), Certificate.decode(certificate_bytes)
@@ -263,35 +276,29 @@ class LedgerClient(Asking):
     def offer(self, transaction: bytes) -> None:
         """Hand a transaction to the first node that takes it, without waiting for its commit.
 
-        :raises Refused: the pools refuse it. :raises TransportError: no node answers.
+        :raises Refused: more pools than may lie refuse it. :raises TransportError: no node answers.
         """
-        refusal: Refused | None = None
-        failure: TransportError | None = None
-        for node in list(self._nodes):
+        call = Submit((transaction,)).encode()
+
+        def ask(node: str) -> None:
+            data = self._transport.call(node, SUBMIT, call)
             try:
-                answer = Submission.decode(self._transport.call(node, SUBMIT, Submit((transaction,)).encode())).answers[0]
-            except TransportError as error:
-                failure = error
-                self._pass_over(node)
-                continue
-            except Refused as refused:
-                refusal = refused
-                continue
-            if answer.reason is None:
-                return
-            refusal = Refused(answer.reason, answer.detail)
-            if answer.reason not in PASS_ON:
-                raise refusal
-        raise refusal or failure or TransportError("no node is known")
+                answer = Submission.decode(data).answers[0]
+            except Refused as error:
+                raise TransportError(f"{node}: {error}") from None
+            if answer.reason is not None:
+                reason = answer.reason if answer.reason in REASONS else "internal"
+                raise Refused(reason, answer.detail)
+
+        self._poll(ask)
 
     def _committed(self, tx_hash: bytes, transaction: bytes) -> CommittedTransaction | None:
-        found = self.find(tx_hash)
+        found = self._find(tx_hash, 1)
         if found is not None:
             return found
-        outcome = self._each(OUTCOME, OutcomeRequest(tx_hash).encode(), Outcome.decode)
-        if outcome.state == REFUSED:
-            raise Refused(outcome.reason or "internal", outcome.detail)
-        if outcome.state == UNKNOWN:
+        outcome = self._each(OUTCOME, OutcomeRequest(tx_hash).encode(), Outcome.decode, 1)
+        if outcome.state in (UNKNOWN, REFUSED):
+            # one node's word: the others say whether they refuse it too
             self._offer_unless_committed(transaction, tx_hash)
         return None
 

@@ -71,15 +71,26 @@ class EmbeddedNetwork:
         self._settling = False
         self.patience_ms = PATIENCE_MS
         self._node_names: list[str] = []
-        for directory in home.nodes():
+        self._closing = contextlib.ExitStack()
+        self._closing.callback(lock.release)
+        try:
+            self._run_parties()
+        except BaseException:
+            self._release()
+            raise
+
+    def _run_parties(self) -> None:
+        self._closing.callback(self._close_nodes)
+        for directory in self.home.nodes():
             self._node_names.append(self._run_node(directory).name)
-        cloud = self.genesis.core.clouds[0].member.name
-        key = load_cloud_key(home.cloud / CLOUD_KEY_FILE, self.genesis.domain().Pub)
-        gateway = Gateway.open(home.cloud, self.genesis.network(), key, now_ms=now_ms, random=random)
+        self.cloud_name = self.genesis.core.clouds[0].member.name
+        key = load_cloud_key(self.home.cloud / CLOUD_KEY_FILE, self.genesis.domain().Pub)
+        gateway = Gateway.open(self.home.cloud, self.genesis.network(), key, now_ms=self.now_ms, random=self.random)
         self.cloud = CloudParty(gateway, self.client(self.local))
-        self._services[cloud] = self.cloud
-        self.cloud_name = cloud
-        self.centre = Centre(home.centre, self.genesis.core.centre.name, self.client(), now_ms, random)
+        self._closing.callback(self.cloud.close)
+        self._services[self.cloud_name] = self.cloud
+        self.centre = Centre(self.home.centre, self.genesis.core.centre.name, self.client(), self.now_ms, self.random)
+        self._closing.callback(self.centre.close)
         self._services[self.centre.name] = self.centre
 
     # --- opening and closing ---
@@ -113,12 +124,10 @@ class EmbeddedNetwork:
             with home.founding():
                 founded = found(home, nodes, now_ms() - 1, draw, constants)
                 _institution_wallets(home, founded, passphrase, draw, cost)
-            network = cls(home, lock, now_ms, draw)
         except BaseException:
             lock.release()
             raise
-        network.start()
-        return network
+        return cls(home, lock, now_ms, draw)._started()
 
     @classmethod
     def open(cls, directory: Path, *, now_ms: Callable[[], int] = system_ms, random: Random | None = None) -> EmbeddedNetwork:
@@ -130,14 +139,15 @@ class EmbeddedNetwork:
 
         home = Home(directory)
         home.genesis()
-        lock = HomeLock(directory)
+        return cls(home, HomeLock(directory), now_ms, random or os.urandom)._started()
+
+    def _started(self) -> EmbeddedNetwork:
         try:
-            network = cls(home, lock, now_ms, random or os.urandom)
+            self.start()
         except BaseException:
-            lock.release()
+            self._release()
             raise
-        network.start()
-        return network
+        return self
 
     def start(self) -> None:
         """Let the nodes meet, look after their epochs, and wait until envelopes can be sealed."""
@@ -174,15 +184,15 @@ class EmbeddedNetwork:
 
     def _release(self) -> None:
         """Close the files; everything acknowledged is durable already. One that fails keeps no other one open."""
+        for actor in self._actors:
+            self._closing.callback(actor.close)
+        self._actors = []
+        self._closing.close()
+
+    def _close_nodes(self) -> None:
         with contextlib.ExitStack() as closing:
-            closing.callback(self._lock.release)
             for node in self.nodes:
                 closing.callback(node.close)
-            closing.callback(self.centre.close)
-            closing.callback(self.cloud.close)
-            for actor in self._actors:
-                closing.callback(actor.close)
-            self._actors = []
 
     def __enter__(self) -> EmbeddedNetwork:
         return self

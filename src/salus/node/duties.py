@@ -71,11 +71,12 @@ class EpochDuties:
         current = STATUS.need(view, b"").current
         self._made = {key: made for key, made in self._made.items() if key[1] >= current}
         transactions = [*self._key(view, height, now_ms), *self._deal(view, now_ms)]
-        status = STATUS.need(view, b"")
-        for epoch in (status.current, status.pending):
-            record = find_epoch(view, epoch) if epoch else None
-            if record is not None and record.deal is not None:
-                transactions += self._acknowledge(view, record, record.deal, time_ms)
+        live = accepted_epochs(view, time_ms)
+        pending = find_epoch(view, STATUS.need(view, b"").pending)
+        for record in [*live, *([pending] if pending is not None else [])]:
+            if record.deal is not None:
+                transactions += self._hold(view, record, record.deal)
+                transactions += self._acknowledge(record, record.deal, live)
         return transactions
 
     def _erase(self, view: StateView, time_ms: int) -> None:
@@ -116,25 +117,25 @@ class EpochDuties:
         make = lambda: make_deal(self._network, record.epoch, self._secrets.member, seats, self._random)[0]  # noqa: E731
         return [self._once("deal", record.epoch, members, make)]
 
-    def _acknowledge(self, view: StateView, record: Epoch, deal: Deal, time_ms: int) -> list[bytes]:
-        """Steps 7 to 10: open theta, keep it durably, then attest; accuse a deal that does not open."""
-        if _seat(record, self._name) is None or self._name in record.acks:
+    def _hold(self, view: StateView, record: Epoch, deal: Deal) -> list[bytes]:
+        """Steps 7, 9 and 10: open theta and keep it durably; get it boxed, and accuse, if the deal does not open."""
+        if self._secrets.theta(record.epoch, deal.T) is not None:
             return []
-        transactions: list[bytes] = []
-        if self._secrets.theta(record.epoch, deal.T) is None:
-            transactions += self._open(record, deal)
+        transactions = self._open(record, deal) if _seat(record, self._name) is not None else []
         if self._secrets.theta(record.epoch, deal.T) is None and record.started_ms:
             self._fetch(view, record, deal.T)
-        accepted = [e for e in accepted_epochs(view, time_ms) if e.epoch != record.epoch]
-        for other in accepted:
-            if other.pk_BC is not None and self._secrets.theta(other.epoch, other.pk_BC) is None:
-                self._fetch(view, other, other.pk_BC)
-        held = [e.epoch for e in accepted if e.pk_BC is not None and self._secrets.theta(e.epoch, e.pk_BC) is not None]
-        if self._secrets.theta(record.epoch, deal.T) is None or len(held) != len(accepted):
-            return transactions
-        grace = tuple(sorted(e for e in held if e < record.epoch))
+        return transactions
+
+    def _acknowledge(self, record: Epoch, deal: Deal, live: list[Epoch]) -> list[bytes]:
+        """Step 8: attest this theta and every one that is still accepted, once all of them are held."""
+        if _seat(record, self._name) is None or self._name in record.acks or record.ends_ms:
+            return []
+        wanted = {e.epoch: e.pk_BC for e in live} | {record.epoch: deal.T}
+        if any(T is None or self._secrets.theta(epoch, T) is None for epoch, T in wanted.items()):
+            return []
+        grace = tuple(sorted(e for e in wanted if e < record.epoch))
         make = lambda: acknowledge(self._network, self._secrets.member, deal, grace, self._random)  # noqa: E731
-        return [*transactions, self._once("ack", record.epoch, deal.digest() + encode(grace), make)]
+        return [self._once("ack", record.epoch, deal.digest() + encode(grace), make)]
 
     def _open(self, record: Epoch, deal: Deal) -> list[bytes]:
         secret = self._secrets.epoch_secret(record.epoch)

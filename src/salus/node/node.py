@@ -33,6 +33,8 @@ VOTES_DIRECTORY: Final = "votes"
 LEDGER_DIRECTORY: Final = "ledger"
 REMEMBERED_MAX: Final = 65_536
 """Refused transactions and pool receipts remembered for those who ask what became of them."""
+_NEEDS_REPLICA: Final = frozenset({m.SUBMIT, m.OUTCOME, m.QUERY, m.BLOCKS, m.THETA})
+"""What a node that has stopped does not answer: its state is old, and the others go on."""
 _log = structlog.get_logger(__name__)
 
 
@@ -73,6 +75,8 @@ class Node:
             for data in m.ConsensusBatch.decode(body).messages:
                 self.runner.deliver(data)
             return b""
+        if self.runner.error and method in _NEEDS_REPLICA:
+            raise Refused("unreachable", f"{self.name} has stopped: {self.runner.error}"[:4096])
         if method == m.SUBMIT:
             return self._submit(m.Submit.decode(body)).encode()
         if method == m.OUTCOME:

@@ -47,12 +47,13 @@ class NodeSecrets:
 
     :param directory: the node's own directory.
     :param Pub: the centre's public key.
-    :raises DamagedFile: the key file was altered.
+    :raises DamagedFile: a key file was altered.
     """
 
     def __init__(self, directory: Path, Pub: Point) -> None:
-        content = NodeKeyFile.decode(read_key_file(directory / KEY_FILE, "the node's key"))
+        data = read_key_file(directory / KEY_FILE, "the node's key")
         try:
+            content = NodeKeyFile.decode(data)
             self.member = MemberKey.from_secret(content.record, content.s, Pub)
         except Refused as refused:
             raise DamagedFile(f"{directory / KEY_FILE}: {refused.detail}; restore it from the node's own backup") from None
@@ -61,6 +62,9 @@ class NodeSecrets:
         make_private_directory(self._epochs)
         remove_leftovers(self._epochs)
         self._thetas: dict[int, tuple[Scalar, bytes]] = {}
+        for epoch in self.epochs():  # a damaged file is named now, not when it is needed
+            self.epoch_secret(epoch)
+            self._held(epoch)
 
     @property
     def consensus_public(self) -> bytes:
@@ -70,7 +74,7 @@ class NodeSecrets:
     def epoch_secret(self, epoch: int) -> EpochSecret | None:
         """e_j of an epoch, or None if there is none (yet, or any more)."""
         path = self._path(epoch, "key")
-        return EpochSecret.from_secret(epoch, read_key_file(path, "an epoch key")) if path.exists() else None
+        return EpochSecret(epoch, _read_scalar(path, "an epoch key")) if path.exists() else None
 
     def make_epoch_secret(self, epoch: int, random: Random) -> EpochSecret:
         """Draw e_j and make it durable before its public key is posted; the same again if it was drawn before."""
@@ -95,7 +99,7 @@ class NodeSecrets:
             path = self._path(epoch, "theta")
             if not path.exists():
                 return None
-            theta = decode_scalar(read_key_file(path, "a shared value"), "theta")
+            theta = _read_scalar(path, "a shared value")
             held = self._thetas[epoch] = (theta, base_mul(theta).encode())
         return held
 
@@ -130,3 +134,11 @@ class NodeSecrets:
 
     def __repr__(self) -> str:
         return f"NodeSecrets({self.member.name})"
+
+
+def _read_scalar(path: Path, what: str) -> Scalar:
+    try:
+        return decode_scalar(read_key_file(path, what), what)
+    except Refused as refused:
+        detail = f"{path} does not hold {what} ({refused.detail}); move it away: the node gets another one"
+        raise DamagedFile(detail) from None

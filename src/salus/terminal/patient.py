@@ -218,8 +218,9 @@ class PatientTerminal:
             bytes(64),
         )
         open_storage_receipt(self._ledger.network, sealed, pending.a, W_C, entry.tx_hash, expected)
+        stored = self._set_state(entry, STORED)
         (self._outgoing / entry.id).unlink(missing_ok=True)
-        return self._set_state(entry, STORED)
+        return stored
 
     # --- checking up ---
 
@@ -301,9 +302,9 @@ class PatientTerminal:
             if placed is not None:
                 found = self._ledger.transaction(entry.tx_hash)
                 done.append(self._stored(entry, ConsultationRequest.decode(found.raw), found.height))
-            elif self._ledger.time_ms > entry.deadline_ms or not path.exists():
+            elif self._ledger.time_ms > entry.deadline_ms:
                 self._close(entry, FAILED)  # proven: it was not committed in time, and never will be
-            else:
+            elif path.exists():
                 request = ConsultationRequest.decode(read_bounded(path, MAX_TRANSACTION_BYTES, "an outgoing request"))
                 with contextlib.suppress(Refused):  # its state says so: failed
                     done.append(self._submit(entry, request))
