@@ -12,6 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import salus
 from salus import errors
+from salus.cli.reference import page as cli_page
 from salus.codec import Size, message_types
 from salus.config import CONFIG_VARIABLE, PASSPHRASE_VARIABLE, SETTINGS
 
@@ -142,6 +143,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reasons.md": reasons_page,
     "configuration.md": configuration_page,
     "messages.md": messages_page,
+    "cli.md": lambda: MADE + cli_page(),
 }
 
 

@@ -39,7 +39,6 @@ FAILURES: Final[dict[str, str]] = {
     "consensus": "The nodes cannot agree: no quorum, or a clock that is wrong.",
     "not-verified": "What was checked does not hold; the message says what.",
     "simulation": "A simulated network broke an invariant; the output names the seed.",
-    "missed-target": "A measured figure misses its target; the output says which.",
     "interrupted": "Ctrl-C: nothing is half-done, the next command goes on from here.",
     "failed": "The command could not do its work; the message says why.",
     "internal": "A fault of this program; please report it. `--verbose` shows where.",

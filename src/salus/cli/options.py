@@ -15,43 +15,44 @@ import typer
 
 from salus.cli.session import Given, Result, Session
 
-PANEL: Final = "Options of every command"
-
 _SHARED: Final[dict[str, Any]] = {
     "home": Annotated[
         Path | None,
         typer.Option(
-            "--home", metavar="DIR", rich_help_panel=PANEL, show_default=False,
+            "--home", metavar="DIR", show_default=False,
             help="Directory of the embedded network (SALUS_HOME).",
         ),
     ],
     "party": Annotated[
         str | None,
         typer.Option(
-            "--as", metavar="PARTY", rich_help_panel=PANEL, show_default=False,
+            "--as", metavar="PARTY", show_default=False,
             help="Who acts: a name, or a directory such as patient-alice (SALUS_AS).",
         ),
     ],
     "passphrase_file": Annotated[
         Path | None,
         typer.Option(
-            "--passphrase-file", metavar="FILE", rich_help_panel=PANEL, show_default=False,
+            "--passphrase-file", metavar="FILE", show_default=False,
             help="Its first line opens the wallet (else SALUS_PASSPHRASE, else you are asked).",
         ),
     ],
     "as_json": Annotated[
-        bool, typer.Option("--json", rich_help_panel=PANEL, show_default=False, help="Print one JSON object.")
+        bool, typer.Option("--json", show_default=False, help="Print one JSON object.")
     ],
     "verbose": Annotated[
-        bool, typer.Option("--verbose", rich_help_panel=PANEL, show_default=False, help="Log on stderr what happens.")
+        bool, typer.Option("--verbose", show_default=False, help="Log on stderr what happens.")
     ],
+    # settings that are for debugging (docs/reference/configuration.md); left out of the help of forty commands
+    "log_level": Annotated[str | None, typer.Option("--log-level", hidden=True)],
+    "log_format": Annotated[str | None, typer.Option("--log-format", hidden=True)],
 }  # fmt: skip
 
 
 def group(name: str, help: str) -> typer.Typer:
     """A group of commands; it takes the shared options too."""
     made = typer.Typer(
-        name=name, help=help, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
+        name=name, help=help, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
     )
 
     def shared(context: typer.Context, **values: Any) -> None:

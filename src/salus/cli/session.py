@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from salus.cli.failures import CommandFailed, one_line, report_error, report_interruption
-from salus.cli.main import OK
+from salus.cli.main import FAILED, OK
 from salus.cli.progress import ProgressDisplay
 from salus.cli.screen import Screen
-from salus.config import Settings, load_settings
 from salus.errors import ConfigError, Refused, SalusError
 
 if TYPE_CHECKING:
+    from salus.config import Settings
     from salus.network.actors import Actor
     from salus.network.embedded import EmbeddedNetwork
 
@@ -35,6 +35,8 @@ class Given:
     passphrase_file: Path | None = None
     as_json: bool = False
     verbose: bool = False
+    log_level: str | None = None
+    log_format: str | None = None
 
     def over(self, later: Given) -> Given:
         """These options, replaced by what ``later`` gives."""
@@ -44,6 +46,8 @@ class Given:
             later.passphrase_file or self.passphrase_file,
             self.as_json or later.as_json,
             self.verbose or later.verbose,
+            later.log_level or self.log_level,
+            later.log_format or self.log_format,
         )
 
 
@@ -51,12 +55,13 @@ class Given:
 class Result:
     """What a command gives.
 
-    :ivar data: the JSON object. :ivar show: writes the same for people. :ivar status: exit status.
+    :ivar data: the JSON object. :ivar show: writes the same for people.
+    :ivar failure: (reason, message) if the work was done and its finding is bad: exit status 1.
     """
 
     data: dict[str, Any]
     show: Callable[[Screen], None]
-    status: int = OK
+    failure: tuple[str, str] | None = None
 
 
 @dataclass
@@ -84,11 +89,19 @@ class Session:
             raise SystemExit(report_interruption(self.given.as_json, self.extra)) from None
         except Exception as error:  # noqa: BLE001 - the one place where errors become words and a status
             return report_error(error, self.given.as_json, self.given.verbose, self.extra)
+        return self._print(result)
+
+    def _print(self, result: Result) -> int:
+        error = {}
+        if result.failure is not None:
+            reason, message = result.failure
+            error = {"error": {"reason": reason, "message": one_line(message)}}
+            print(f"salus: {one_line(message)}", file=sys.stderr)
         if self.given.as_json:
-            print(json.dumps({**self.extra, **result.data}))
+            print(json.dumps({**self.extra, **result.data, **error}))
         else:
             result.show(Screen())
-        return result.status
+        return OK if result.failure is None else FAILED
 
     def say(self, text: str) -> None:
         """A remark on stderr."""
@@ -112,10 +125,12 @@ class Session:
         :raises ConfigError: naming the one at fault.
         """
         if self._settings is None:
+            from salus.config import load_settings
+
             given = self.given
             options: dict[str, Any] = {"home": given.home, "party": given.party, "passphrase_file": given.passphrase_file}
-            if given.verbose:
-                options["log.level"] = "info"
+            options["log.level"] = given.log_level or ("info" if given.verbose else None)
+            options["log.format"] = given.log_format
             self._settings = load_settings(options)
         return self._settings
 

@@ -79,7 +79,7 @@ def export(
 def verify(
     session: Session,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="An export; without it, this home's ledger.", show_default=False)
+        Path | None, typer.Argument(metavar="FILE", help="An export; without it, this home's ledger.", show_default=False)
     ] = None,
     genesis: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Genesis to start from; default: this home's.", show_default=False)

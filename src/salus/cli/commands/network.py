@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from salus.cli.failures import CommandFailed
-from salus.cli.main import FAILED, OK
 from salus.cli.options import command, group
 from salus.cli.screen import Screen, day_and_time, size
 from salus.cli.session import Result, Session
@@ -138,11 +137,8 @@ def verify(session: Session) -> Result:
         if not problems:
             screen.line("Everything verifies.")
 
-    if problems and session.given.as_json is False:
-        session.say(
-            f"salus: {len(problems)} findings; restore the party's directory from its backup, or let the node catch up anew"
-        )
-    return Result(data, show, FAILED if problems else OK)
+    failure = f"{len(problems)} findings, first: {problems[0]}; restore that party from its backup" if problems else ""
+    return Result(data, show, ("not-verified", failure) if problems else None)
 
 
 def existing_file(path: Path, what: str) -> Path:

@@ -40,4 +40,6 @@ def sim(
         for line in text.splitlines():
             screen.line(line)
 
-    return Result(data, show, status)
+    broken = f"{len(data['failures'])} simulated networks failed; the output names their seeds" if data["failures"] else ""
+    missing = f"never exercised: {', '.join(data['not_exercised'])}"
+    return Result(data, show, ("simulation", broken or missing) if status else None)
