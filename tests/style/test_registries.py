@@ -105,3 +105,29 @@ def test_labels_come_from_the_one_list() -> None:
                 if any(isinstance(value, ast.Constant) and isinstance(value.value, str) for value in given):
                     found.append(f"{name}:{node.lineno}")
     assert found == []
+
+
+# Decoders that only tests and the bench use, and those that every other decoder goes through.
+NOT_FUZZED_ALONE = {"src/salus/codec.py", "src/salus/groups/reference.py", "src/salus/groups/reference_bls.py"}
+
+
+def takes_bytes(node: ast.stmt) -> bool:
+    """Whether a statement defines a function that decodes bytes."""
+    if not isinstance(node, ast.FunctionDef) or not node.args.args:
+        return False
+    hint = node.args.args[0].annotation
+    named = re.match(r"decode|parse|unpack|recognise_bytes", node.name) is not None
+    return named and isinstance(hint, ast.Name) and hint.id == "bytes"
+
+
+def test_every_decoder_of_bytes_is_fuzzed() -> None:
+    """Functions that decode, parse or unpack bytes are tried by the fuzzer (messages are, all of them, by their types)."""
+    imports = [node for node in tree("tests/support/decoders.py").body if isinstance(node, ast.ImportFrom)]
+    fuzzed = {(node.module, alias.name) for node in imports for alias in node.names}
+    missing = []
+    for name in python_files("src"):
+        if name in NOT_FUZZED_ALONE or name.startswith(("src/salus/bench/", "src/salus/sim/")):
+            continue
+        module = name.removeprefix("src/").removesuffix(".py").replace("/", ".")
+        missing += [f"{module}.{f.name}" for f in tree(name).body if takes_bytes(f) and (module, f.name) not in fuzzed]
+    assert missing == []

@@ -1,31 +1,121 @@
-"""Decoders of bytes that are not messages: each with what it must hold, and a valid input to start from."""
+"""Decoders of bytes that are not one message: each with what it must hold, and a valid input to start from.
+
+A decoder may refuse with one of the project's own errors and with nothing else. Where an encoder exists, what was accepted
+must be its encoding, byte for byte.
+"""
 
 from __future__ import annotations
 
+import io
+from array import array
 from collections.abc import Callable
+from typing import Any
 
-from salus.errors import Refused
+from salus.codec import encode
+from salus.consensus.block import Block
+from salus.consensus.pbft.checks import decode_block
+from salus.consensus.pbft.messages import MESSAGES, decode_message
+from salus.consensus.pbft.records import ViewRecord, decode_record
+from salus.consultation.envelope import pack_sender, unpack_sender
+from salus.consultation.published.messages import Transaction2
+from salus.consultation.published.parties import decode_transaction as decode_printed
+from salus.consultation.rehearsal.chain import decode_transaction as decode_rehearsed
+from salus.consultation.reply import ConsultationReply
+from salus.consultation.tracing import SenderEvidence
+from salus.errors import SalusError
+from salus.groups.bls12_381 import G1, G2, decode_g1, decode_g2
 from salus.groups.ristretto255 import Scalar, base_mul, decode_point, decode_scalar
+from salus.ledger.export import ExportEnd, ExportHeader, read_export_stream
+from salus.ledger.kinds.all import REGISTRY
+from salus.ledger.snapshots import SnapshotHeader, frame, leaves, read_header
+from salus.ledger.storage.runs import decode_page, encode_page, pack_prefixes, unpack_prefixes
+from salus.network.answers import Answer, open_answer
+from salus.network.printed.messages import Ordered, decode_ordered
+from salus.records.file import recognise_bytes
+from salus.records.info import RecordInfo
+from salus.records.waveform import Header, parse_header
+from salus.terminal.member import decode_evidence
+from salus.terminal.sealed import SealedFile
+from salus.terminal.sealed import parse as parse_sealed
+from salus.terminal.wallet import WalletContent, decode_content
+from support.smallest import smallest
+
+Decode = Callable[[bytes], Any]
 
 
-def point(data: bytes) -> None:
-    try:
-        decoded = decode_point(data)
-    except Refused:
-        return
-    assert decoded.encode() == data
+def canonical(decode: Decode, again: Callable[[Any], bytes]) -> Decode:
+    """What ``decode`` accepts must be what ``again`` makes of it."""
+
+    def run(data: bytes) -> None:
+        try:
+            decoded = decode(data)
+        except SalusError:
+            return
+        if again(decoded) != data:
+            raise AssertionError("accepted bytes that are not the encoding of what they decode to")
+
+    return run
 
 
-def scalar(data: bytes) -> None:
-    try:
-        decoded = decode_scalar(data)
-    except Refused:
-        return
-    assert decoded.encode() == data
+def gives(decode: Decode, kind: type) -> Decode:
+    """``decode`` must refuse or give a ``kind``."""
+
+    def run(data: bytes) -> None:
+        try:
+            decoded = decode(data)
+        except SalusError:
+            return
+        if not isinstance(decoded, kind):
+            raise AssertionError(f"gave a {type(decoded).__name__}")
+
+    return run
 
 
-OTHER_DECODERS: dict[str, tuple[Callable[[bytes], None], bytes]] = {
-    "salus.groups.ristretto255.decode_point": (point, base_mul(Scalar.from_int(7)).encode()),
-    "salus.groups.ristretto255.decode_scalar": (scalar, Scalar.from_int(7).encode()),
+def message(decode: Decode) -> Decode:
+    """``decode`` gives some message, whose encoding is the input."""
+    return canonical(decode, lambda decoded: bytes(decoded.encode()))
+
+
+def read_export(data: bytes) -> list[Any]:
+    return list(read_export_stream(io.BytesIO(data), bytes(32), bytes(32)))
+
+
+def read_snapshot(data: bytes) -> list[Any]:
+    read_header(data)
+    return list(leaves(data))
+
+
+FHIR = b'{"resourceType":"Patient","name":[{"family":"A"}]}'
+HL7 = b"MSH|^~\\&|A|B|C|D|20310304||ORU^R01|1|P|2.5\rPID|1||7^^^X||B^C\rOBX|1|NM|8867-4^Rate||72\r"
+CCDA = b'<ClinicalDocument xmlns="urn:hl7-org:v3"><title>x</title></ClinicalDocument>'
+DICOM = bytes(128) + b"DICM\x02\x00\x00\x00UL\x04\x00\x00\x00\x00\x00\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\x00"
+BLOCK: Block = smallest(Block)
+
+OTHER_DECODERS: dict[str, tuple[Decode, bytes]] = {
+    "point": (canonical(decode_point, lambda p: p.encode()), base_mul(Scalar.from_int(7)).encode()),
+    "scalar": (canonical(decode_scalar, lambda s: s.encode()), Scalar.from_int(7).encode()),
+    "G1": (canonical(decode_g1, lambda p: p.encode()), G1.generator().encode()),
+    "G2": (canonical(decode_g2, lambda p: p.encode()), G2.generator().encode()),
+    "message between replicas": (message(decode_message), smallest(next(iter(MESSAGES.values()))).encode()),
+    "record of the vote log": (message(decode_record), smallest(ViewRecord).encode()),
+    "transaction": (canonical(REGISTRY.decode, lambda t: t.message.encode()), smallest(REGISTRY.kinds()[0].message).encode()),
+    "block": (message(lambda data: decode_block(data, BLOCK.header.id(), 0)), BLOCK.encode()),
+    "transaction of the printed suite": (message(decode_printed), smallest(Transaction2).encode()),
+    "transaction in rehearsal": (message(decode_rehearsed), smallest(ConsultationReply).encode()),
+    "ordered transaction": (message(decode_ordered), smallest(Ordered).encode()),
+    "prefixes": (canonical(unpack_prefixes, lambda prefixes: pack_prefixes(array("I", prefixes))), bytes(range(8))),
+    "evidence": (message(decode_evidence), smallest(SenderEvidence).encode()),
+    "sealed sender": (canonical(unpack_sender, pack_sender), bytes(136)),
+    "page of a run": (canonical(decode_page, encode_page), encode(((bytes(32), b"v"), (bytes(32), None)))),
+    "snapshot": (gives(read_snapshot, list), frame(smallest(SnapshotHeader).encode()) + frame(encode(((bytes(32), b"v"),)))),
+    "export": (gives(read_export, list), frame(smallest(ExportHeader).encode()) + frame(smallest(ExportEnd).encode())),
+    "answer": (gives(lambda data: open_answer("p", "m", data), bytes), smallest(Answer).encode()),
+    "wallet content": (message(lambda data: decode_content(data, "w")), smallest(WalletContent).encode()),
+    "sealed file": (canonical(lambda data: parse_sealed(data, "w"), lambda f: f.to_bytes()), smallest(SealedFile).to_bytes()),
+    "waveform header": (gives(parse_header, Header), b"r 1 250 10\nr.dat 16 200 16 0 0 0 0 ECG\n"),
+    **{
+        f"record, {name}": (gives(recognise_bytes, RecordInfo), seed)
+        for name, seed in {"FHIR": FHIR, "HL7 v2": HL7, "C-CDA": CCDA, "DICOM": DICOM, "other": b"%PDF-1.4\n"}.items()
+    },
 }
-"""Full name of the function -> how to try it, and a valid input."""
+"""Name -> how to try it, and a valid input."""

@@ -14,7 +14,8 @@ import struct
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Protocol
+from types import NoneType
+from typing import Any, Final, Protocol, cast
 
 from salus.codec import decode, encode
 from salus.errors import CodecError, DamagedFile
@@ -283,9 +284,18 @@ def encode_page(entries: Sequence[Entry]) -> bytes:
 
 
 def decode_page(page: bytes) -> Sequence[Entry]:
-    """Inverse of :func:`encode_page`."""
-    entries: Sequence[Entry] = decode(page)
-    return entries
+    """Inverse of :func:`encode_page`.
+
+    :raises CodecError: if it is not the encoding of a page.
+    """
+    entries: Any = decode(page)
+    if type(entries) is not tuple or not all(map(_is_entry, entries)):
+        raise CodecError("a page is a tuple of keys with their values")
+    return cast("Sequence[Entry]", entries)
+
+
+def _is_entry(item: Any) -> bool:
+    return type(item) is tuple and len(item) == 2 and type(item[0]) is bytes and type(item[1]) in (bytes, NoneType)
 
 
 def read_entries(store: PageStore, run: int, number: int) -> Sequence[Entry]:
@@ -301,7 +311,12 @@ def read_entries(store: PageStore, run: int, number: int) -> Sequence[Entry]:
 
 
 def unpack_prefixes(data: bytes) -> tuple[int, ...]:
-    """Prefixes from four big-endian bytes each."""
+    """Prefixes from four big-endian bytes each.
+
+    :raises DamagedFile: of another length.
+    """
+    if len(data) % 4:
+        raise DamagedFile(f"a run's prefixes have four bytes each; {len(data)} bytes are damaged or truncated")
     return struct.unpack(f">{len(data) // 4}I", data)
 
 
