@@ -25,7 +25,8 @@ MAX_CONFIG_BYTES: Final = 64 * 1024
 MAX_PASSPHRASE_BYTES: Final = 4096
 """A passphrase is typed by a person or made by a password manager; more is another file by mistake."""
 
-_PARTY_NAME: Final = re.compile(r"(?=.{1,128}$)[a-z0-9-]+(/[a-z0-9-]+)?")
+PARTY_CHARACTERS_MAX: Final = 128
+"""Longest name of a party; a patient's identity is any printable text."""
 
 
 class Secret:
@@ -74,7 +75,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings, checked.
 
     :ivar home: directory of the embedded network, with one sub-directory for each party.
-    :ivar party: who acts, as ``institution/local-id``; empty where the command needs nobody.
+    :ivar party: who acts: a name as ``institution/local-id``, a patient's identity, or a directory of the home; empty where the command needs nobody.
     :ivar passphrase_file: file whose first line opens the wallet; None: the environment or a prompt.
     :ivar passphrase: the passphrase given by the environment itself.
     :ivar log: see :class:`LogSettings`.
@@ -109,7 +110,12 @@ class Setting(msgspec.Struct, frozen=True):
 
 SETTINGS: Final = (
     Setting("home", "SALUS_HOME", "--home", "Directory of the embedded network. Default: `salus` in the user's data directory."),
-    Setting("party", "SALUS_AS", "--as", "Who acts, as `institution/local-id`."),
+    Setting(
+        "party",
+        "SALUS_AS",
+        "--as",
+        "Who acts: a name as `institution/local-id`, a patient's identity, or a directory as `patient-ada`.",
+    ),
     Setting("passphrase_file", "SALUS_PASSPHRASE_FILE", "--passphrase-file", "File whose first line opens the wallet."),
     Setting("log.level", "SALUS_LOG_LEVEL", "--log-level", "Least level logged: `debug`, `info`, `warning`, `error`."),
     Setting("log.format", "SALUS_LOG_FORMAT", "--log-format", "`human`, `json`, or `auto`: human on a terminal, else JSON."),
@@ -157,10 +163,10 @@ def load_settings(
     settings = _convert(raw, "settings")
     if (settings.network.nodes - 1) % 3:
         raise ConfigError(f"network.nodes is {settings.network.nodes}; n = 3f + 1 replicas are needed: 4, 7, 10, ..")
-    if settings.party and not _PARTY_NAME.fullmatch(settings.party):
+    if len(settings.party) > PARTY_CHARACTERS_MAX or not settings.party.isprintable():
         raise ConfigError(
-            f"{settings.party[:128]!r} is no party's name; names are like st-mary/dr-lee or node-0: "
-            "lower-case letters, digits and hyphens, at most 128 characters"
+            f"{settings.party[:PARTY_CHARACTERS_MAX]!r} is no party's name; names are like st-mary/dr-lee, or a patient's identity: "
+            f"printable text of at most {PARTY_CHARACTERS_MAX} characters"
         )
     return settings
 

@@ -110,8 +110,8 @@ def test_files_that_cannot_be_read_or_are_something_else(tmp_path: Path) -> None
         ({"network.nodes": 5}, {}, "3f \\+ 1"),
         ({"log.format": "xml"}, {}, "option --log-format"),
         ({"colour": "red"}, {}, "colour"),
-        ({"party": "Dr Lee"}, {}, "lower-case"),
-        ({"party": "../../etc"}, {}, "lower-case"),
+        ({"party": "Ada\nAdmin"}, {}, "printable"),
+        ({"party": "\x1b[2J"}, {}, "printable"),
         ({"party": "a" * 129}, {}, "128"),
     ],
 )
