@@ -10,7 +10,6 @@ Nothing here changes what the replicas agree on: such constants live in the gene
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,7 +74,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings, checked.
 
     :ivar home: directory of the embedded network, with one sub-directory for each party.
-    :ivar party: who acts: a name as ``institution/local-id``, a patient's identity, or a directory of the home; empty where the command needs nobody.
+    :ivar party: who acts: a name as ``institution/local-id``, a patient's identity, or a directory of the home; empty where
+        the command needs nobody.
     :ivar passphrase_file: file whose first line opens the wallet; None: the environment or a prompt.
     :ivar passphrase: the passphrase given by the environment itself.
     :ivar log: see :class:`LogSettings`.
@@ -165,7 +165,7 @@ def load_settings(
         raise ConfigError(f"network.nodes is {settings.network.nodes}; n = 3f + 1 replicas are needed: 4, 7, 10, ..")
     if len(settings.party) > PARTY_CHARACTERS_MAX or not settings.party.isprintable():
         raise ConfigError(
-            f"{settings.party[:PARTY_CHARACTERS_MAX]!r} is no party's name; names are like st-mary/dr-lee, or a patient's identity: "
+            f"{settings.party[:PARTY_CHARACTERS_MAX]!r} is no party's name; it is like st-mary/dr-lee, or a patient's identity: "
             f"printable text of at most {PARTY_CHARACTERS_MAX} characters"
         )
     return settings
