@@ -119,7 +119,11 @@ class Centre:
         done = []
         for start in range(0, len(digests), REVOKED_CREDENTIALS_MAX):
             part = tuple(digests[start : start + REVOKED_CREDENTIALS_MAX])
-            done.append(self._ledger.submit(self._signed(PatientRevocation(last_quarter, part, _UNSIGNED))))
+            try:
+                done.append(self._ledger.submit(self._signed(PatientRevocation(last_quarter, part, _UNSIGNED))))
+            except Refused as refused:
+                if refused.reason != "already-done":  # an earlier, interrupted revocation got so far
+                    raise
         self._store.retire_patient(identity)
         return done
 

@@ -148,6 +148,12 @@ class CentreService:
         check_patient_enrolment(self._network, request)
         code = self._store.spend_code(_digest(request.code), self._now_ms())
         refuse_unless((code.role, code.subject) == (PATIENT, request.identity), "bad-code", "the code is for another person")
+        live = self._store.patient_by_identity(request.identity)
+        if live is not None and live.F == request.F:  # the answer got lost; the same key gets the same statement
+            return self._store.statement(request.F)
+        # two keys of one patient that were live at one time convict the centre, so the old one is revoked on the ledger first
+        refuse_unless(live is None, "already-registered", "revoke the patient's earlier enrolment first")
+        refuse_unless(not self._store.knows_enrolment_key(request.F), "revoked", "that enrolment key was revoked; draw another")
         serial = self._store.next_serial(request.identity)
         statement = state_enrolment(self._network, self._key, self._name, request.identity, request.F, serial, self._random)
         self._store.add_patient(Patient(request.identity, serial, request.F), statement.encode())

@@ -154,14 +154,27 @@ class CentreStore:
         row = self._db.execute("SELECT identity, serial, F FROM patients WHERE identity = ? AND live = 1", (identity,)).fetchone()
         return None if row is None else Patient(*row)
 
+    def statement(self, F: bytes) -> bytes:
+        """The encoded statement on an enrolment key.
+
+        :raises Refused: ``not-found``.
+        """
+        row = self._db.execute("SELECT statement FROM patients WHERE F = ?", (F,)).fetchone()
+        if row is None:
+            raise Refused("not-found", "no statement was made on that enrolment key")
+        return bytes(row[0])
+
+    def knows_enrolment_key(self, F: bytes) -> bool:
+        """Whether a statement was ever made on an enrolment key, live or not."""
+        return self._db.execute("SELECT 1 FROM patients WHERE F = ?", (F,)).fetchone() is not None
+
     def next_serial(self, identity: str) -> int:
         """Serial number of the next enrolment of an identity: 0, then one more after each lost wallet."""
         (count,) = self._db.execute("SELECT count(*) FROM patients WHERE identity = ?", (identity,)).fetchone()
         return int(count)
 
     def add_patient(self, patient: Patient, statement: bytes) -> None:
-        """Enrol, inside the caller's transaction; an earlier key of the same identity is no longer live."""
-        self._db.execute("UPDATE patients SET live = 0 WHERE identity = ?", (patient.identity,))
+        """Enrol, inside the caller's transaction; no earlier key of the identity may be live."""
         self._db.execute("INSERT INTO patients VALUES (?, ?, ?, ?, 1)", (patient.identity, patient.serial, patient.F, statement))
 
     def retire_patient(self, identity: str) -> None:

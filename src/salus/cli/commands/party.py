@@ -161,7 +161,7 @@ def revoke(
         found = role or _role_of(network, name)
         session.progress.stage("revoking")
         if found == "patient":
-            heights = [done.height for done in network.centre.revoke_patient(name)]
+            heights = [done.height for done in network.centre.revoke_patient(name)] or [network.status()[0].height]
         else:
             heights = [network.centre.revoke_member(found, name).height]
     data = {"role": found, "name": name, "revoked": True, "height": max(heights)}
