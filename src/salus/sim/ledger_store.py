@@ -7,6 +7,7 @@ from typing import Final
 
 from salus.codec import decode, encode
 from salus.consensus.pbft.durable import VoteLog
+from salus.errors import StorageError
 from salus.ledger.merkle_log import LogState
 from salus.ledger.storage.interface import BlockRow, Head
 from salus.ledger.storage.memory import MemoryStore
@@ -36,7 +37,7 @@ class JournalStore(MemoryStore):
 
     def restore(self, head: Head, leaves: Iterator[list[tuple[bytes, bytes]]]) -> None:
         """The ledger prunes by the age of weeks; no simulation lasts that long."""
-        raise NotImplementedError("simulated ledgers keep all blocks")
+        raise StorageError("simulated ledgers keep all blocks, so nobody needs a snapshot")
 
 
 def _entry(row: BlockRow) -> bytes:

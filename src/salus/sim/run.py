@@ -12,9 +12,10 @@ import msgspec
 
 from salus.consensus.pbft.rules import Rules
 from salus.sim.checks import Broken
+from salus.sim.counts import Counts
 from salus.sim.scenario import Scenario, draw
 from salus.sim.workload import ToyWorkload, Workload
-from salus.sim.world import Counts, World
+from salus.sim.world import World
 
 MAX_SEEDS: Final = 10_000_000
 CHUNK: Final = 25
@@ -36,7 +37,7 @@ class Failure(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct):
     """What a run of many seeds did.
 
-    :ivar exercised: sums over all seeds of :class:`salus.sim.world.Counts`.
+    :ivar exercised: sums over all seeds of :class:`salus.sim.counts.Counts`.
     """
 
     first: int

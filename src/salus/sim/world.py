@@ -24,38 +24,16 @@ from salus.consensus.pbft.state import Config
 from salus.errors import SalusError
 from salus.sim.byzantine import Liar
 from salus.sim.checks import Broken, Checker
+from salus.sim.counts import Counts
 from salus.sim.disk import PowerLoss, SimDisk
 from salus.sim.scenario import FAULTS_MS, PATIENCE_MS, START_MS, Fault, Scenario
+from salus.sim.wire import Wire
 from salus.sim.workload import Workload, validator_set
 
 MAX_EVENTS: Final = 400_000
 """Events of one simulation; a healthy one needs a few thousand."""
 RETRY_MS: Final = 2_000
 """A client that sees nothing committed asks another replica after this long."""
-
-
-class Counts(msgspec.Struct):
-    """What was exercised."""
-
-    commits: int = 0
-    messages: int = 0
-    dropped: int = 0
-    duplicated: int = 0
-    partitions: int = 0
-    crashes: int = 0
-    power_losses: int = 0
-    lost_writes: int = 0
-    torn_logs: int = 0
-    disk_errors: int = 0
-    clock_jumps: int = 0
-    clock_refusals: int = 0
-    view_changes: int = 0
-    byzantine_replicas: int = 0
-    equivocations_caught: int = 0
-    catch_ups: int = 0
-    snapshots_restored: int = 0
-    set_changes: int = 0
-    virtual_ms: int = 0
 
 
 class Node(msgspec.Struct):
@@ -88,8 +66,7 @@ class World:
         self._now = 0
         self._queue: list[tuple[int, int, str, Any]] = []
         self._planned = 0
-        self._cut: list[frozenset[int]] = []
-        self._healed = False
+        self._wire = Wire(scenario, self._random, self.counts, self._note, self._later)
         self._checker = Checker(forbidden=frozenset(map(hash_of, workload.forbidden)))
         self._validators = validator_set(workload, scenario.seats)
         self._nodes = [self._make_node(i) for i in range(scenario.nodes)]
@@ -116,7 +93,7 @@ class World:
             self._now, _order, kind, data = heapq.heappop(self._queue)
             events += 1
             getattr(self, f"_on_{kind}")(data)
-            if self._healed and self._finished():
+            if self._wire.healed and self._finished():
                 self._close()
                 return
             if self._now > FAULTS_MS + PATIENCE_MS or events > MAX_EVENTS:
@@ -140,10 +117,14 @@ class World:
         self._planned += 1
         heapq.heappush(self._queue, (max(at_ms, self._now), self._planned, kind, data))
 
-    def _note(self, line: str) -> None:
+    def _later(self, delay_ms: int, message: tuple[int, int, bytes]) -> None:
+        self._plan(self._now + delay_ms, "message", message)
+
+    def _note(self, what: str) -> None:
+        line = f"{self._now:>7} {what}"
         self._hash.update(line.encode() + b"\n")
         if self.trace is not None:
-            self.trace.append(f"{self._now:>7} {line}")
+            self.trace.append(line)
 
     def _finished(self) -> bool:
         if self._open:
@@ -298,23 +279,7 @@ class World:
         targets = [n.index for n in self._nodes if n is not node] if to is None else [self._workload.names.index(to)]
         pairs = [(t, data) for t in targets] if node.liar is None else node.liar.speak(targets, data)
         for target, version in pairs:
-            self._transmit(node.index, target, version)
-
-    def _transmit(self, source: int, target: int, data: bytes) -> None:
-        scenario, random = self.scenario, self._random
-        self.counts.messages += 1
-        name = f"{source}>{target} {zlib.crc32(data):08x} {len(data)}"
-        if not self._healed:
-            if any((source in side) != (target in side) for side in self._cut) or random.random() < scenario.drop:
-                self.counts.dropped += 1
-                self._note(f"drop {name}")
-                return
-            if random.random() < scenario.duplicate:
-                self.counts.duplicated += 1
-                self._plan(self._now + random.randint(1, 2 * scenario.delay_ms), "message", (source, target, data))
-        delay = random.randint(1, 5 if self._healed else scenario.delay_ms)
-        self._note(f"send {name} +{delay}")
-        self._plan(self._now + delay, "message", (source, target, data))
+            self._wire.transmit(node.index, target, version)
 
     def _on_message(self, message: tuple[int, int, bytes]) -> None:
         source, target, data = message
@@ -371,7 +336,7 @@ class World:
         if fault.kind == "partition":
             self.counts.partitions += 1
             side = frozenset(fault.side)
-            self._cut.append(side)
+            self._wire.cut.append(side)
             self._plan(fault.until_ms, "join", side)
         elif fault.kind == "clock":
             self.counts.clock_jumps += 1
@@ -408,8 +373,8 @@ class World:
             raise Broken(f"durability: node-{index} cannot restart: {error}") from error
 
     def _on_join(self, side: frozenset[int]) -> None:
-        if side in self._cut:
-            self._cut.remove(side)
+        if side in self._wire.cut:
+            self._wire.cut.remove(side)
 
     def _on_clock(self, change: tuple[int, int]) -> None:
         node = self._nodes[change[0]]
@@ -419,8 +384,7 @@ class World:
     def _on_heal(self, _nothing: None) -> None:
         """The network is good, every machine runs, every clock is right; liars go on lying."""
         self._note("heal")
-        self._healed = True
-        self._cut.clear()
+        self._wire.heal()
         for node in self._nodes:
             node.disk.restart()
             if node.runner is None:

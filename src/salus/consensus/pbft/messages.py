@@ -77,7 +77,7 @@ class Signed(Message, frozen=True):
 
     def statement(self) -> tuple[str, int, int, bytes]:
         """``(kind, height, view, digest)``: what the sender signs."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not say what its signature covers")
 
 
 class PrePrepare(Signed, frozen=True):
