@@ -44,8 +44,12 @@ class Admission:
         refusals: list[Refused | None] = [None] * len(transactions)
         places: list[int] = []
         items: list[Item] = []
+        # what passes is held here until the end: remembering the new ones may make room by forgetting an old one of this call
+        senders: dict[int, tuple[bytes, int]] = {}
         for place, tx in enumerate(transactions):
-            if tx.hash in self._passed:
+            known = self._passed.get(tx.hash)
+            if known is not None:
+                senders[place] = known
                 continue
             try:
                 items.append(self._item(view, time_ms, tx))
@@ -59,15 +63,13 @@ class Admission:
                 if isinstance(result, str):
                     refusals[place] = Refused(result)
                 else:
+                    senders[place] = (result[0], result[1])
                     self._remember(transactions[place].hash, result[0], result[1])
         constants = CONSTANTS.need(view, b"")
-        for place, tx in enumerate(transactions):
-            sender = self._passed.get(tx.hash)
-            if sender is None:
-                continue
-            if not quarter_accepted(sender[1], time_ms, constants):
+        for place, (hp, quarter) in senders.items():
+            if not quarter_accepted(quarter, time_ms, constants):
                 refusals[place] = Refused("wrong-quarter")
-            elif credential_revoked(view, sender[0], time_ms):
+            elif credential_revoked(view, hp, time_ms):
                 refusals[place] = Refused("revoked")
         return refusals
 
