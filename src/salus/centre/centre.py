@@ -8,13 +8,17 @@ from typing import Final
 
 import structlog
 
-from salus.centre.service import CentreService
+from salus.centre.service import TRACE, CentreService
 from salus.centre.store import CentreStore, Member
-from salus.consultation.enrolment import enrolment_digest
+from salus.centre.tracing import TraceOffice
+from salus.consultation.enrolment import SealedCall, enrolment_digest, open_at_centre
 from salus.consultation.registration import INSTITUTION, NODE, PATIENT, CentreKey, MemberRecord, quarter_of
+from salus.consultation.trace_call import TraceCall
+from salus.consultation.tracing import Trace
 from salus.errors import DamagedFile, Refused, TransportError
 from salus.files import make_private_directory, read_key_file, write_key_file
 from salus.ledger.client import CommittedTransaction, LedgerClient
+from salus.ledger.evidence import Evidence
 from salus.ledger.kinds.parties import (
     REVOKED_CREDENTIALS_MAX,
     InstitutionRegistration,
@@ -47,9 +51,12 @@ class Centre:
         self._random = random
         self._store = CentreStore(directory / STORE_FILE)
         self.service = CentreService(self._key, name, ledger.network, self._store, self._registration, now_ms, random)
+        self._traces = TraceOffice(self._key, name, ledger, self._store, self.service.open_pid, random)
 
     def handle(self, method: str, body: bytes) -> bytes:
         """See :class:`salus.transport.Service`; registrations that were made are then put on the ledger."""
+        if method == TRACE:
+            return self._answer_trace(body)
         answer = self.service.handle(method, body)
         self.flush()
         return answer
@@ -81,7 +88,19 @@ class Centre:
             draft = PartyRegistration(record, display_name, possession, _UNSIGNED)
         return sign_by_centre(self._ledger.network, self.name, self._key, draft, self._random).encode()
 
+    def _answer_trace(self, body: bytes) -> bytes:
+        """A call that is repeated gets the same trace; nothing of it is kept, for it names a patient."""
+        call, answer_key = open_at_centre(self._ledger.network, self._key, SealedCall.decode(body))
+        return answer_key.seal(self._traces.answer(TraceCall.decode(call)).encode())
+
     # --- the operator ---
+
+    def open_trace(self, case: bytes, evidence: Evidence) -> Trace:
+        """Open a case that a quorum approved; see :meth:`salus.centre.tracing.TraceOffice.open`.
+
+        :param case: its number, 32 bytes. :param evidence: as shown by the asker.
+        """
+        return self._traces.open(case, evidence)
 
     def new_code(self, role: str, subject: str, display_name: str = "") -> str:
         """Open an enrolment code to be handed out in person; see :meth:`CentreService.new_code`."""

@@ -49,6 +49,7 @@ from salus.symmetric import Random
 ENROL_MEMBER: Final = "centre.enrol-member"
 ENROL_PATIENT: Final = "centre.enrol-patient"
 ISSUE: Final = "centre.issue"
+TRACE: Final = "centre.trace"
 
 CODE_VALID_MS: Final = 14 * 24 * 3600 * 1000
 """A code handed out in person is good for two weeks."""

@@ -209,6 +209,10 @@ class CentreStore:
             for r in self._db.execute("SELECT request FROM issued WHERE identity = ? ORDER BY quarter, position", (identity,))
         ]
 
+    def identities(self) -> list[str]:
+        """Every identity ever enrolled, revoked ones too (for a trace without a pid)."""
+        return [str(r[0]) for r in self._db.execute("SELECT DISTINCT identity FROM patients ORDER BY identity")]
+
     def issued_quarters(self, identity: str) -> list[int]:
         """Quarters in which an identity got credentials (for a revocation)."""
         return [

@@ -11,19 +11,21 @@ from typing import Final
 import msgspec
 
 from salus.consensus.block import Block, Certificate, CertifiedHeader, check_body, transaction_hash, verify_decided
-from salus.consultation.tracing import TraceRequest
+from salus.consultation.tracing import SealEvidence, SenderEvidence, TraceRequest, verify_sender_evidence
 from salus.errors import REASONS, Refused, TransportError
 from salus.ledger import queries as q
 from salus.ledger.asking import Asking
 from salus.ledger.epoch_state import EPOCHS, STATUS, epoch_key
+from salus.ledger.expiry import due_ms_of
 from salus.ledger.kinds.consultations import ANSWERS, NULLIFIER, REQUESTS, Request
-from salus.ledger.kinds.parties import DIRECTORY, DIRECTORY_COUNT, PARTIES, Party, directory_key, party_key
+from salus.ledger.kinds.parties import DIRECTORY, DIRECTORY_COUNT, PARTIES, REVOKED_CREDENTIAL, Party, directory_key, party_key
 from salus.ledger.kinds.slots import NEXT_SN, OPEN, SLOTS, Slot, slot_key
-from salus.ledger.kinds.tracing import CASES, Case
+from salus.ledger.kinds.tracing import ASKERS, CASES, Case
 from salus.ledger.node_api import (
     BLOCKS,
     OUTCOME,
     REFUSED,
+    SENDER,
     SUBMIT,
     UNKNOWN,
     Blocks,
@@ -195,6 +197,38 @@ class LedgerClient(Asking):
         if found is None:
             raise Refused("unknown-case", case.hex())
         return found
+
+    def asker_key(self, name: str) -> bytes:
+        """W of a live doctor, institution or node, as one of whom the asker of a case signs.
+
+        :raises Refused: ``unknown-party``.
+        """
+        for role in ASKERS:
+            party = self.party(role, name)
+            if party is not None and not party.revoked_ms:
+                return party.W
+        raise Refused("unknown-party", f"{name} is no doctor, institution or node")
+
+    def show_sender(self, evidence: SealEvidence) -> SenderEvidence:
+        """Let a node open the sender of a request whose seal to the doctor is rubbish; what it shows proves itself.
+
+        :raises Refused: ``bad-evidence``, ``no-shared-value`` (the epoch's grace is over).
+        """
+        context = self.request(evidence.request.tx_hash()).context()
+
+        def open_answer(data: bytes) -> SenderEvidence:
+            shown = SenderEvidence.decode(data)
+            if shown.request != evidence.request:
+                raise TransportError("the node shows the sender of another request")
+            verify_sender_evidence(self.domain, shown, context)
+            return shown
+
+        return self._each(SENDER, evidence.encode(), open_answer)
+
+    def is_revoked(self, digest: bytes) -> bool:
+        """Whether a credential's hp, or the digest of an enrolment key, stands revoked."""
+        value = self._raw_states(REVOKED_CREDENTIAL, [digest])[0]
+        return value is not None and due_ms_of(value) > self.time_ms
 
     def trace_request(self, case: bytes) -> TraceRequest:
         """The transaction that opened a case."""

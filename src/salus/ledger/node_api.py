@@ -9,6 +9,7 @@ method                request                   answer
 ``node.blocks``       :class:`BlocksRequest`    :class:`Blocks`
 ``node.status``       :class:`StatusRequest`    :class:`NodeStatus`
 ``node.theta``        :class:`ThetaRequest`     encoded ``ThetaBox`` (for nodes of the epoch only)
+``node.sender``       encoded ``SealEvidence``  encoded ``SenderEvidence`` (if the doctor's seal is rubbish)
 ``node.consensus``    :class:`ConsensusBatch`   empty
 ====================  ========================  =====================================================
 """
@@ -27,6 +28,7 @@ QUERY: Final = "node.query"
 BLOCKS: Final = "node.blocks"
 STATUS: Final = "node.status"
 THETA: Final = "node.theta"
+SENDER: Final = "node.sender"
 CONSENSUS: Final = "node.consensus"
 
 SUBMIT_MAX: Final = 1024

@@ -13,17 +13,17 @@ from typing import Any, Final
 
 from salus.consultation.reply import ConsultationReply
 from salus.consultation.request import ConsultationRequest
-from salus.consultation.tracing import doctor_evidence
 from salus.errors import SalusError
-from salus.files import write_atomic
+from salus.files import read_bounded, write_atomic
 from salus.ledger.client import LedgerClient
+from salus.ledger.evidence import EVIDENCE_BYTES_MAX, Evidence, decode_evidence
 from salus.records.file import recognise
 from salus.symmetric import Random
 from salus.terminal.bodies import BodyTransfer, Progress, no_progress
 from salus.terminal.centre_client import CentreClient
 from salus.terminal.cloud_client import CloudClient
 from salus.terminal.doctor import DoctorTerminal
-from salus.terminal.member import MemberTerminal, decode_evidence, enrol_member
+from salus.terminal.member import MemberTerminal, enrol_member
 from salus.terminal.patient import PatientTerminal
 from salus.terminal.recovery import backup
 from salus.terminal.wallet import Wallet
@@ -33,7 +33,6 @@ from salus.transport import Transport
 RECEIVED: Final = "received"
 STAGING: Final = "staging"
 EVIDENCE: Final = "evidence"
-EVIDENCE_BYTES_MAX: Final = 64 * 1024
 Result = dict[str, Any]
 
 
@@ -226,8 +225,14 @@ class MemberActor(Actor):
 
     def approve(self, case: str, evidence: str) -> Result:
         """Verify the evidence of a tracing case and approve it."""
-        self._member().approve_trace(bytes.fromhex(case), decode_evidence(Path(evidence).read_bytes()))
+        self._member().approve_trace(bytes.fromhex(case), _read_evidence(evidence))
         return {"case": case, "approved_by": self.name}
+
+    def open_trace(self, case: str, evidence: str) -> Result:
+        """Get the name behind an approved case from the centre, as its asker; the answer is checked, and kept nowhere."""
+        identity, trace = self._member().open_trace(self._around.centre(), bytes.fromhex(case), _read_evidence(evidence))
+        opened_ms = self._around.ledger.case(bytes.fromhex(case)).opened_ms
+        return {"case": case, "identity": identity, "request_tx": trace.tx_hash.hex(), "opened_ms": opened_ms}
 
     def case(self, case: str) -> Result:
         """What the ledger says of a tracing case."""
@@ -303,8 +308,7 @@ class DoctorActor(MemberActor):
 
     def ask_trace(self, id: str, grounds: str) -> Result:
         """Ask for the sender of a request; writes the evidence to show to institutions and centre."""
-        _, opened = self._terminal().opened(id)
-        evidence = doctor_evidence(opened)
+        evidence = self._terminal().evidence(id)
         case = self._member().ask_trace(evidence, grounds)
         path = self._evidence_path(case)
         write_atomic(path, evidence.encode())
@@ -334,6 +338,10 @@ def trace_case(ledger: LedgerClient, case: bytes) -> Result:
         "approved_by": list(record.approved_by),
         "opened_ms": record.opened_ms,
     }
+
+
+def _read_evidence(path: str) -> Evidence:
+    return decode_evidence(read_bounded(Path(path), EVIDENCE_BYTES_MAX, "the evidence"))
 
 
 def _consultation(entry: ConsultationEntry) -> Result:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from salus.codec import Message, encode
+from salus.consultation.registration import NODE
 from salus.consultation.shared_value import (
     Deal,
     EpochSecret,
@@ -28,7 +29,7 @@ from salus.groups.ristretto255 import Scalar
 from salus.ledger.constants import Constants
 from salus.ledger.epoch_state import STATUS, Epoch, EpochSeat, accepted_epochs, find_epoch
 from salus.ledger.kinds.epochs import next_epoch
-from salus.ledger.kinds.parties import VALIDATORS
+from salus.ledger.kinds.parties import VALIDATORS, live_party
 from salus.ledger.state import StateView
 from salus.ledger.transactions import BlockContext
 from salus.node.secrets import NodeSecrets
@@ -186,8 +187,9 @@ class EpochDuties:
     def box_for(self, view: StateView, epoch: int, node: str) -> ThetaBox:
         """Hand theta of a live epoch to a node with a seat in it, or to a new member: one with a seat in a later epoch (step 9).
 
-        :raises Refused: ``wrong-epoch``, ``unknown-party``, ``no-shared-value``.
+        :raises Refused: ``wrong-epoch``, ``unknown-party``, ``revoked``, ``no-shared-value``.
         """
+        live_party(view, NODE, node)
         record = find_epoch(view, epoch)
         if record is None or record.deal is None:
             raise Refused("wrong-epoch", f"epoch {epoch} has no deal")

@@ -19,6 +19,7 @@ from salus.consensus.pbft.events import Action, Answer, Committed, Complaint, Dr
 from salus.consensus.pbft.runner import ReplicaRunner
 from salus.consensus.pbft.state import Config
 from salus.consultation.shared_value import ThetaBox
+from salus.consultation.tracing import SealEvidence
 from salus.errors import ConsensusError, Refused
 from salus.ledger import node_api as m
 from salus.ledger.application import LedgerApplication
@@ -26,6 +27,7 @@ from salus.ledger.genesis import Genesis
 from salus.node.admission import Admission
 from salus.node.duties import EpochDuties
 from salus.node.secrets import NodeSecrets
+from salus.node.senders import show_sender
 from salus.symmetric import Random
 from salus.transport import Transport
 
@@ -33,7 +35,7 @@ VOTES_DIRECTORY: Final = "votes"
 LEDGER_DIRECTORY: Final = "ledger"
 REMEMBERED_MAX: Final = 65_536
 """Refused transactions and pool receipts remembered for those who ask what became of them."""
-_NEEDS_REPLICA: Final = frozenset({m.SUBMIT, m.OUTCOME, m.QUERY, m.BLOCKS, m.THETA})
+_NEEDS_REPLICA: Final = frozenset({m.SUBMIT, m.OUTCOME, m.QUERY, m.BLOCKS, m.THETA, m.SENDER})
 """What a node that has stopped does not answer: its state is old, and the others go on."""
 _log = structlog.get_logger(__name__)
 
@@ -89,6 +91,9 @@ class Node:
         if method == m.THETA:
             asked = m.ThetaRequest.decode(body)
             return self.duties.box_for(self.application.view(), asked.epoch, asked.node).encode()
+        if method == m.SENDER:
+            evidence = SealEvidence.decode(body)
+            return show_sender(self.genesis.domain(), self.secrets, self.application.view(), evidence).encode()
         if method == m.STATUS:
             m.StatusRequest.decode(body)
             return self.status().encode()

@@ -7,6 +7,8 @@ from typing import Final
 from salus.consultation.credentials import IssuedCredentials, IssuingRequests
 from salus.consultation.enrolment import EnrolmentStatement, MemberEnrolled, MemberEnrolment, PatientEnrolment, seal_to_centre
 from salus.consultation.registration import CentreRecord
+from salus.consultation.trace_call import TraceCall
+from salus.consultation.tracing import Trace
 from salus.errors import TransportError
 from salus.symmetric import Random
 from salus.transport import Transport
@@ -14,6 +16,7 @@ from salus.transport import Transport
 ENROL_MEMBER: Final = "centre.enrol-member"
 ENROL_PATIENT: Final = "centre.enrol-patient"
 ISSUE: Final = "centre.issue"
+TRACE: Final = "centre.trace"
 TRIES: Final = 5
 """A repeated call is the same bytes, so the centre gives the same answer and spends nothing twice."""
 
@@ -42,6 +45,10 @@ class CentreClient:
     def issue(self, requests: IssuingRequests) -> IssuedCredentials:
         """Get credentials."""
         return IssuedCredentials.decode(self._call(ISSUE, requests.encode()))
+
+    def trace(self, call: TraceCall) -> Trace:
+        """Ask for the name behind an approved case; check it with :func:`salus.consultation.tracing.check_trace`."""
+        return Trace.decode(self._call(TRACE, call.encode()))
 
     def _call(self, method: str, request: bytes) -> bytes:
         call, answer_key = seal_to_centre(self._network, self._centre.sealing_key, request, self._random)

@@ -14,14 +14,23 @@ import msgspec
 
 from salus.codec import Bytes32, Message
 from salus.consultation.appointments import SLOTS_A_BATCH_MAX, SlotBatch, SlotKey, cancel_slots, decline_request, publish_slots
+from salus.consultation.envelope import open_signature, verify_opened
 from salus.consultation.receipts import StorageReceipt, check_upload, open_storage_receipt
 from salus.consultation.registration import MemberKey
 from salus.consultation.reply import ConsultationReply, ReplyDraft
-from salus.consultation.request import ConsultationRequest, OpenedRequest, open_request
+from salus.consultation.request import (
+    ConsultationRequest,
+    OpenedRequest,
+    open_doctor_seal,
+    open_request,
+    request_statement,
+)
+from salus.consultation.tracing import DoctorEvidence, evidence_of, seal_evidence
 from salus.errors import Refused, TransportError, WalletError, refuse_unless
 from salus.files import make_private_directory, read_bounded, write_atomic
-from salus.groups.ristretto255 import Scalar, decode_scalar
+from salus.groups.ristretto255 import Scalar, decode_point, decode_scalar
 from salus.ledger.client import LedgerClient
+from salus.ledger.evidence import Evidence
 from salus.ledger.kinds.consultations import Request
 from salus.ledger.transactions import MAX_TRANSACTION_BYTES
 from salus.records.digest import BodySummary
@@ -219,14 +228,34 @@ class DoctorTerminal:
 
     def opened(self, id_: str) -> tuple[Request, OpenedRequest]:
         """A request with its sender opened and verified, its payload not fetched (treatment, steps 1 to 6)."""
+        placed, request, slot = self._placed(id_)
+        return placed, open_request(self._ledger.domain, request, placed.context(), self._key, slot)
+
+    def _placed(self, id_: str) -> tuple[Request, ConsultationRequest, SlotKey]:
         entry = self._entry(id_)
         assert entry.request_tx is not None
-        found = self._ledger.transaction(entry.request_tx)
-        request = ConsultationRequest.decode(found.raw)
-        placed = self._ledger.request(entry.request_tx)
-        context = placed.context()
+        request = ConsultationRequest.decode(self._ledger.transaction(entry.request_tx).raw)
         slot = SlotKey.from_secret(entry.sn, self._wallet.one_time.get(_slot_file(entry.sn)))
-        return placed, open_request(self._ledger.domain, request, context, self._key, slot)
+        return self._ledger.request(entry.request_tx), request, slot
+
+    def evidence(self, id_: str) -> Evidence:
+        """Evidence of who sent a request (tracing, steps 1, 3 and 4); before the slot's key is erased.
+
+        A request that is false in any other way still names its sender in S_D; if S_D itself is rubbish, a node opens S.
+
+        :raises Refused: ``erased``, ``bad-evidence``, ``no-shared-value`` (S_D is rubbish and the epoch's grace is over).
+        """
+        placed, request, slot = self._placed(id_)
+        context = placed.context()
+        A = decode_point(request.A, "A")
+        statement = request_statement(self._ledger.domain, request, context)
+        try:
+            sender, pid = open_doctor_seal(statement, request, A.mul(self._key.s), A.mul(slot.e))
+        except Refused:
+            return self._ledger.show_sender(seal_evidence(self._ledger.domain, request, self._key, slot, self._random))
+        envelope = open_signature(statement, sender)
+        verify_opened(envelope)
+        return DoctorEvidence(evidence_of(envelope, request), pid)
 
     def _receive(self, id_: str, placed: Request, opened: OpenedRequest, progress: Progress) -> Record:
         tolerance = self._ledger.constants.measured_tolerance_ms

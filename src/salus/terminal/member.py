@@ -5,28 +5,21 @@ Steps: docs/protocol/consultation.md, "registration" and "tracing".
 
 from __future__ import annotations
 
-import hashlib
+from typing import Final
 
-from salus.codec import decode
 from salus.consultation.enrolment import MemberEnrolment
 from salus.consultation.registration import MemberKey, SecretValue, request_key
-from salus.consultation.tracing import (
-    DoctorEvidence,
-    SenderEvidence,
-    approve_trace,
-    ask_trace,
-    verify_doctor_evidence,
-    verify_sender_evidence,
-)
+from salus.consultation.trace_call import call_trace
+from salus.consultation.tracing import Trace, approve_trace, ask_trace, check_trace
 from salus.errors import Refused, WalletError
 from salus.ledger.client import LedgerClient
+from salus.ledger.evidence import Evidence, check_case, evidence_digest, request_of, verify_evidence
 from salus.symmetric import Random
 from salus.terminal.centre_client import CentreClient
 from salus.terminal.wallet import Wallet
 from salus.terminal.wallet_content import MemberEntry
 
-_SECRET: str = "registration"
-Evidence = DoctorEvidence | SenderEvidence
+_SECRET: Final = "registration"
 
 
 def enrol_member(wallet: Wallet, ledger: LedgerClient, centre: CentreClient, code: str, random: Random) -> MemberKey:
@@ -64,7 +57,7 @@ def member_key(wallet: Wallet, ledger: LedgerClient) -> MemberKey:
 
 
 class MemberTerminal:
-    """An institution (or any enrolled member) that asks for or approves a trace."""
+    """A doctor, institution or node that asks for or approves a trace."""
 
     def __init__(self, wallet: Wallet, ledger: LedgerClient, random: Random) -> None:
         self._ledger = ledger
@@ -76,9 +69,9 @@ class MemberTerminal:
 
         :raises Refused: ``bad-evidence`` if the evidence does not convince anyone, ``unknown-request``.
         """
-        request = _request_of(evidence)
-        self.verify(evidence)
-        message = ask_trace(self._ledger.network, self._key, request, evidence_digest(evidence), grounds, self._random)
+        verify_evidence(self._ledger, evidence)
+        digest = evidence_digest(evidence)
+        message = ask_trace(self._ledger.network, self._key, request_of(evidence), digest, grounds, self._random)
         return self._ledger.submit(message.encode()).hash
 
     def approve_trace(self, case: bytes, evidence: Evidence) -> None:
@@ -86,45 +79,20 @@ class MemberTerminal:
 
         :raises Refused: ``bad-evidence`` if it is not the case's or does not hold, ``unknown-case``, ``already-done``.
         """
-        opened = self._ledger.trace_request(case)
-        if opened.evidence != evidence_digest(evidence) or opened.tx_hash != _request_of(evidence):
-            raise Refused("bad-evidence", "this is not the evidence that the case names")
-        self.verify(evidence)
+        check_case(self._ledger, case, evidence)
+        verify_evidence(self._ledger, evidence)
         self._ledger.submit(approve_trace(self._ledger.network, self._key, case, self._random).encode())
 
-    def verify(self, evidence: Evidence) -> None:
-        """Verify evidence against the ledger (tracing, step 2)."""
-        verify_evidence(self._ledger, evidence)
+    def open_trace(self, centre: CentreClient, case: bytes, evidence: Evidence) -> tuple[str, Trace]:
+        """Get the name behind an approved case from the centre (tracing, steps 8 to 10); it counts with the patient's signature only.
 
-
-def verify_evidence(ledger: LedgerClient, evidence: Evidence) -> None:
-    """Verify evidence against what the ledger stored with the request (tracing, step 2).
-
-    :raises Refused: ``bad-evidence``, ``unknown-request``.
-    """
-    context = ledger.request(_request_of(evidence)).context()
-    if isinstance(evidence, DoctorEvidence):
-        verify_doctor_evidence(ledger.domain, evidence, context)
-    else:
-        verify_sender_evidence(ledger.domain, evidence, context)
-
-
-def evidence_digest(evidence: Evidence) -> bytes:
-    """What a case names: SHA-256 of the encoded evidence."""
-    return hashlib.sha256(evidence.encode()).digest()
-
-
-def decode_evidence(data: bytes) -> Evidence:
-    """Decode either kind of evidence.
-
-    :raises Refused: ``bad-encoding``.
-    """
-    value = decode(data)
-    if isinstance(value, tuple) and value and value[0] == DoctorEvidence.KIND:
-        return DoctorEvidence.from_value(value)
-    return SenderEvidence.from_value(value)
-
-
-def _request_of(evidence: Evidence) -> bytes:
-    sender = evidence.sender if isinstance(evidence, DoctorEvidence) else evidence
-    return sender.request.tx_hash()
+        :raises Refused: ``no-quorum``, ``not-authorised`` (the asker alone is told), ``bad-evidence`` (the centre's trace does
+            not hold: it may be framing somebody).
+        """
+        sender = verify_evidence(self._ledger, evidence)
+        trace = centre.trace(call_trace(self._ledger.network, self._key, case, evidence, self._random))
+        record = self._ledger.centre
+        identity = check_trace(self._ledger.network, record.name, record.signing_key, sender, trace)
+        if not self._ledger.case(case).opened_ms:
+            raise Refused("bad-evidence", "the centre answered a case that the ledger does not call opened")
+        return identity, trace

@@ -24,6 +24,8 @@ from salus.ledger.signatures import Claim
 from salus.ledger.state import Overlay, StateView, Table
 from salus.ledger.transactions import BlockContext, KindSpec, Transaction
 
+ASKERS: Final = (DOCTOR, INSTITUTION, NODE)
+"""Roles that may ask for a sender."""
 MAX_INSTITUTIONS: Final = 256
 """Institutions of one network: their approvals of a case are counted one by one."""
 
@@ -118,8 +120,8 @@ class _Opening:
 
 
 def _asker(view: StateView, name: str) -> Party:
-    """Doctors, nodes and institutions may ask."""
-    for role in (DOCTOR, INSTITUTION, NODE):
+    """A live party that may ask."""
+    for role in ASKERS:
         party = PARTIES.get(view, party_key(role, name))
         if party is not None and not party.revoked_ms:
             return party
