@@ -115,7 +115,10 @@ def replies(session: Session) -> Result:
 
 
 def _state(consultation: dict[str, Any]) -> str:
-    return "reply waiting: read it" if consultation["reply_waiting"] else str(consultation["state"])
+    if consultation["reply_waiting"]:
+        return "reply waiting: read it"
+    state = str(consultation["state"])
+    return {"sent": "being sent", "stored": "waiting for the doctor"}.get(state, state)
 
 
 @command(APP, "read", "--home clinic --as alice consultation read 549536bf820a40d4")

@@ -27,7 +27,8 @@ def publish(
         session.progress.stage("publishing slots")
         data = actor.do("publish", {"day": day, "count": count})
     slots = data["slots"]
-    return Result(data, lambda screen: screen.line(f"Published {len(slots)} slots on {day}: {slots[0]} to {slots[-1]}."))
+    which = f"slot {slots[0]}" if len(slots) == 1 else f"slots {slots[0]} to {slots[-1]}"
+    return Result(data, lambda screen: screen.line(f"Published {which} on {day}."))
 
 
 @command(APP, "list", "--home clinic --as st-anne/dr-lee slot list")
@@ -53,4 +54,4 @@ def cancel(
     with session.person(("doctor",)) as actor:
         session.progress.stage("cancelling slots")
         data = actor.do("cancel", {"sns": sorted(set(slots)), "note": note})
-    return Result(data, lambda screen: screen.line(f"Cancelled slots {', '.join(map(str, data['cancelled']))}."))
+    return Result(data, lambda screen: screen.line(f"Cancelled: {', '.join(map(str, data['cancelled']))}."))
