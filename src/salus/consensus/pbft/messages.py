@@ -44,8 +44,8 @@ MAX_TRANSACTION_BYTES: Final = 1024 * 1024
 """One transaction; the largest kind (a share request's table) stays below half of it."""
 PART_BYTES: Final = 4 * 1024 * 1024
 """One part of a snapshot: fits one call of the transport with room for its frame."""
-MAX_SET_LINKS: Final = 64
-"""Validator set changes proven in one snapshot offer; a replica further behind is led there by several offers."""
+MAX_SET_LINKS: Final = 256
+"""Validator set changes proven in one snapshot offer: five years of weekly epochs. Who slept longer is set up from a copy."""
 UNSIGNED: Final = bytes(64)
 """Placeholder until :func:`signed` puts the signature in."""
 

@@ -27,7 +27,17 @@ from salus.consensus.pbft.events import (
     ValidateProposal,
 )
 from salus.consensus.pbft.evidence import evidence_for_proposal, note_vote, settle_evidence
-from salus.consensus.pbft.messages import UNSIGNED, Commit, NewView, Prepare, PreparedProof, PrePrepare, SetLink, hash_of
+from salus.consensus.pbft.messages import (
+    MAX_SET_LINKS,
+    UNSIGNED,
+    Commit,
+    NewView,
+    Prepare,
+    PreparedProof,
+    PrePrepare,
+    SetLink,
+    hash_of,
+)
 from salus.consensus.pbft.output import (
     Out,
     Vote,
@@ -250,7 +260,7 @@ def on_stored(s: State, height: int, out: Out) -> None:
     tx_hashes = tuple(map(hash_of, block.transactions))
     if s.next_validators != s.validators:
         link = SetLink(decided, s.next_validators)
-        s.links.append(link)
+        s.links = [*s.links[1 - MAX_SET_LINKS :], link]
         keep_then(s, out, LinkRecord(link), [])
     hash_after = deciding.result.application_hash
     s.last = LastBlock(

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Final
 
 from salus.codec import Bytes32, Message, Size, decode
 from salus.consensus.block import CertifiedHeader, ValidatorSet
-from salus.consensus.pbft.messages import NewView, PreparedProof, PrePrepare, SetLink, decode_message
+from salus.consensus.pbft.messages import MAX_SET_LINKS, NewView, PreparedProof, PrePrepare, SetLink, decode_message
 from salus.errors import CodecError, DamagedFile
 
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 """The largest proposal: a block, and a quorum of view-changes of the largest validator set."""
-MAX_SET_RECORDS: Final = 1000
-"""Validator set changes kept, one an epoch: years. A replica further behind needs an archive."""
+MAX_SET_RECORDS: Final = MAX_SET_LINKS
+"""Validator set changes kept with their proofs: as many as an offer can hold."""
 
 
 class AcceptedRecord(Message, frozen=True):

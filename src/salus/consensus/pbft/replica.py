@@ -148,7 +148,8 @@ def _on_stored(s: State, event: Stored, out: Out) -> None:
     checkpoints.note_checkpoint(s, out)
     early, s.early = s.early, []
     for message, data in early:
-        _dispatch(s, message, data, out)
+        if _signature_holds(s, message):  # a set change may have given the sender another key since it arrived
+            _dispatch(s, message, data, out)
 
 
 def _on_restored(s: State, event: Restored, out: Out) -> None:
@@ -191,6 +192,12 @@ def _on_received(s: State, event: Received, out: Out) -> None:
     for (message, data), good in zip(opened, s.verifier.verify(items), strict=True):
         if good and not s.halted:
             _dispatch(s, message, data, out)
+
+
+def _signature_holds(s: State, message: Signed) -> bool:
+    key = s.key_of(message.sender, message.height)
+    item = (key or b"", vote_bytes(s.config.network, *message.statement()), message.signature)
+    return key is not None and s.verifier.verify([item])[0]
 
 
 def _dispatch(s: State, message: Signed, data: bytes, out: Out) -> None:

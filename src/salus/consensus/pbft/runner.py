@@ -53,6 +53,8 @@ MAX_BATCH_MESSAGES: Final = 256
 """Messages taken in one step, so that their signatures are one batch and no batch delays the timer for long."""
 MAX_INBOX: Final = 16_384
 """Messages waiting; beyond that new ones are dropped, and come again."""
+MAX_INBOX_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of them: their signatures are not checked yet, so anyone may have sent them. Ten of the largest blocks."""
 
 Listener = Callable[[Action], None]
 
@@ -90,6 +92,7 @@ class ReplicaRunner:
         self._log = log
         self._now_ms = now_ms
         self._inbox: deque[bytes] = deque()
+        self._inbox_bytes = 0
         self._events: deque[Event] = deque()
         self._unsynced = 0
         self._requests = 0
@@ -128,8 +131,9 @@ class ReplicaRunner:
 
     def deliver(self, data: bytes) -> None:
         """An encoded message from another replica."""
-        if len(self._inbox) < MAX_INBOX:
+        if len(self._inbox) < MAX_INBOX and self._inbox_bytes + len(data) <= MAX_INBOX_BYTES:
             self._inbox.append(data)
+            self._inbox_bytes += len(data)
 
     def submit(self, transactions: Sequence[bytes]) -> int:
         """Transactions from this node's clients; the answer comes as an ``Answer`` with this number."""
@@ -145,7 +149,9 @@ class ReplicaRunner:
         self._events.appendleft(Tick(now))
         if self._inbox:
             count = min(len(self._inbox), MAX_BATCH_MESSAGES)
-            self._events.append(Received(tuple(self._inbox.popleft() for _ in range(count))))
+            taken = tuple(self._inbox.popleft() for _ in range(count))
+            self._inbox_bytes -= sum(map(len, taken))
+            self._events.append(Received(taken))
         try:
             while self._events and not self.error:
                 self._step(self._events.popleft())
@@ -181,6 +187,7 @@ class ReplicaRunner:
         self.state.halted = error
         self._events.clear()
         self._inbox.clear()
+        self._inbox_bytes = 0
 
     def _cut_log(self) -> None:
         if self._log.size_bytes > MAX_LOG_BYTES and not self._unsynced and not self.error:

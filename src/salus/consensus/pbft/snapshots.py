@@ -194,7 +194,8 @@ def on_restored(s: State, event: Restored, out: Out) -> None:
         return
     offer = fetching.offer
     header = offer.anchor.header
-    s.links.extend(known for known in offer.links if known not in s.links)
+    fresh = [link for link in offer.links if link not in s.links]
+    s.links = [*s.links, *fresh][-MAX_SET_LINKS:]
     s.last = LastBlock(
         header.height,
         offer.checkpoint.block_id,
