@@ -84,7 +84,7 @@ class MemberTerminal:
         self._ledger.submit(approve_trace(self._ledger.network, self._key, case, self._random).encode())
 
     def open_trace(self, centre: CentreClient, case: bytes, evidence: Evidence) -> tuple[str, Trace]:
-        """Get the name behind an approved case from the centre (tracing, steps 8 to 10); it counts with the patient's signature only.
+        """Get the name behind an approved case from the centre (tracing, steps 8 to 10); it needs the patient's signature.
 
         :raises Refused: ``no-quorum``, ``not-authorised`` (the asker alone is told), ``bad-evidence`` (the centre's trace does
             not hold: it may be framing somebody).
