@@ -17,6 +17,8 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from salus.ledger.application import LedgerApplication
+from salus.ledger.apply import apply_block
+from salus.ledger.kinds.all import REGISTRY
 from salus.ledger.storage.sqlite import SqliteStore
 from salus.node.admission import Admission
 from support.ledger_world import Chain, Doctor, LedgerWorld
@@ -29,6 +31,22 @@ class Forgetful(list[tuple[bytes, bytes]]):
 
     def append(self, _record: tuple[bytes, bytes]) -> None:
         return
+
+
+class Yardstick:
+    """The same work every time, of the same sort as the application's: what a busy machine slows down, it slows down too."""
+
+    def __init__(self) -> None:
+        world = LedgerWorld("yardstick")
+        self._chain = world.chain()
+        self._block = self._chain.input([world.doctor(f"hospital-0/dr-{i}")[0] for i in range(20)])
+
+    def measure(self) -> float:
+        """Processor microseconds of one round."""
+        start = time.process_time()
+        for _ in range(3):
+            apply_block(REGISTRY, self._chain.application.view(), self._block)
+        return (time.process_time() - start) * 1e6
 
 
 class History:
@@ -72,13 +90,22 @@ class History:
 def run(directory: Path, transactions: int) -> dict[str, Any]:
     """Grow a history to so many transactions."""
     history = History(directory)
-    costs, longest = [], 0.0
+    yardstick = Yardstick()
+    costs, relative, longest = [], [], 0.0
     while history.transactions < transactions:
+        before = yardstick.measure()
         cost, block_ms = history.grow()
         costs.append(cost)
+        relative.append(2 * cost / (before + yardstick.measure()))
         longest = max(longest, block_ms)
     resident = psutil.Process().memory_info().rss
-    return {"costs_us": costs, "longest_block_ms": longest, "resident_bytes": resident, "open_s": history.reopen()}
+    return {
+        "costs_us": costs,
+        "relative": relative,
+        "longest_block_ms": longest,
+        "resident_bytes": resident,
+        "open_s": history.reopen(),
+    }
 
 
 if __name__ == "__main__":
