@@ -259,3 +259,17 @@ def test_status_tells_where_a_replica_stands() -> None:
     statuses = c.of_kind(Status, 0)
     assert statuses
     assert {s.height for s in statuses} == {1}
+
+
+def test_an_early_vote_under_a_key_that_is_replaced_by_then_does_not_count() -> None:
+    c = Cluster(5, seats=4)
+    fresh_key = ToyUpdate("node-3", c.signers[4].public_key, 1)
+    c.submit(1, ToyTransaction(b"key", b"", 1, (fresh_key,)).encode())
+    early = c.sign(3, Prepare("node-3", 3, UNSIGNED, 0, b"x" * 32))
+    c.deliver(0, early)
+    assert len(c.state(0).early) == 1
+    c.pump(lambda a, b, m: a != 3)
+    assert c.state(0).height == 3
+    assert c.state(0).seat_key("node-3") == c.signers[4].public_key
+    assert not c.state(0).early
+    assert "node-3" not in c.state(0).votes.get(("prepare", 0), {})
