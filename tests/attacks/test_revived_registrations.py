@@ -22,7 +22,9 @@ from salus.consultation.registration import (
     prove_possession,
     quarter_of,
 )
-from salus.consultation.shared_value import EpochSecret, publish_epoch_key
+from salus.consultation.shared_value import EpochSecret, open_theta_box, publish_epoch_key
+from salus.errors import Refused
+from salus.groups.ristretto255 import base_mul
 from salus.ledger.kinds import parties
 from salus.ledger.kinds.parties import (
     InstitutionRegistration,
@@ -34,6 +36,7 @@ from salus.ledger.kinds.parties import (
     live_party,
 )
 from salus.ledger.quarters import credentials_dead_ms
+from salus.node.duties import EpochDuties
 from support.ledger_world import Chain, LedgerWorld
 
 UNSIGNED = bytes(64)
@@ -176,3 +179,36 @@ def test_a_patients_revocation_is_recorded_once_and_never_shortened(world: Ledge
     both = world.by_centre(PatientRevocation(quarter, tuple(sorted((hp, world.random(32)))), UNSIGNED))
     chain.decide([both])
     assert credential_revoked(chain.application.view(), hp, dead), "a later, shorter revocation shortens nothing"
+
+
+# --- a revoked node asks the others for the shared value ---
+
+
+class Held:
+    """A node's secrets, as far as handing the shared value over needs them."""
+
+    def __init__(self, world: LedgerWorld, index: int) -> None:
+        self.member = world.nodes[index].member
+        self._thetas = world.thetas
+
+    def theta(self, epoch: int, T: bytes) -> Any:
+        return self._thetas.get(epoch)
+
+
+def test_a_revoked_node_gets_no_shared_value_from_the_others(
+    world: LedgerWorld, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain.start_epoch()
+    constants, thief = world.genesis.core.constants, world.nodes[3]
+    holder: Any = Held(world, 0)
+    ask: Any = None
+    duties = EpochDuties(holder, world.network, world.domain.Pub_bytes, constants, ask, world.random)
+    chain.decide([revoke(world, NODE, thief.member.name, thief.member.W_bytes)])
+    with pytest.raises(Refused, match="revoked"):
+        duties.box_for(chain.application.view(), 1, thief.member.name)
+    # Its place in the list of keys alone would be enough for whoever stole its keys.
+    monkeypatch.setattr("salus.node.duties.live_party", lambda view, role, name: None)
+    box = duties.box_for(chain.application.view(), 1, thief.member.name)
+    T = base_mul(world.thetas[1]).encode()
+    opened = open_theta_box(world.network, box, thief.member, thief.epoch, T, holder.member.W)
+    assert opened == world.thetas[1]

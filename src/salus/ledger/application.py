@@ -14,6 +14,7 @@ from salus.consensus.interface import ApplicationInfo, BlockInput, BlockVerdict,
 from salus.errors import ConsensusError, Refused, StorageError, refuse_unless
 from salus.ledger import answers, snapshots
 from salus.ledger.apply import AppliedBlock, BlockRun, InvalidBlock, application_hash, apply_block
+from salus.ledger.decoded import DecodedTransactions
 from salus.ledger.genesis import NETWORK, Genesis, initial_writes
 from salus.ledger.kinds.all import REGISTRY
 from salus.ledger.merkle_log import EMPTY_LOG
@@ -24,12 +25,10 @@ from salus.ledger.storage.interface import BlockRow, Head, LedgerStore
 from salus.ledger.storage.memory import MemoryStore
 from salus.ledger.transactions import Event, Registry, Transaction
 
-VERSIONS_KEPT: Final = 64
-"""Versions of the map that proofs can be made against; the protocol promises sixteen."""
+VERSIONS_KEPT: Final = 20
+"""Versions of the map that proofs can be made against; the protocol promises sixteen. Each pins the paths it changed."""
 TRIALS_KEPT: Final = 4
 """Trial results of blocks at the next height: the own proposal, and those of a few views."""
-DECODED_KEPT: Final = 16384
-"""Decoded transactions kept from the pool until their block: two of the largest blocks."""
 
 
 class SecretChecker(Protocol):
@@ -121,7 +120,7 @@ class LedgerApplication:
         self.registry = registry
         self._secrets = secrets
         self._verified = VerifiedClaims()
-        self._decoded: OrderedDict[bytes, Transaction[Any]] = OrderedDict()
+        self._decoded = DecodedTransactions(registry)
         self._trials: OrderedDict[BlockInput, AppliedBlock] = OrderedDict()
         self._finalised: _Finalised | None = None
         self._listeners: list[Callable[[CommittedBlock], None]] = []
@@ -169,7 +168,7 @@ class LedgerApplication:
         owners: list[int] = []
         for index, raw in enumerate(transactions):
             try:
-                decoded[index] = tx = self._decode(raw)
+                decoded[index] = tx = self._decoded.decode(raw)
                 found = run.check(tx)
             except Refused as refusal:
                 refusals[index] = refusal
@@ -218,7 +217,7 @@ class LedgerApplication:
         except InvalidBlock as invalid:
             return BlockVerdict(False, invalid.reason, invalid.detail)
         if secret_checks:
-            transactions = [self._decode(raw) for raw in block.transactions]
+            transactions = [self._decoded.decode(raw) for raw in block.transactions]
             for index, refusal in enumerate(self._secret_refusals(transactions, block.time_ms)):
                 # Without theta this node cannot tell; those that hold it refuse a bad envelope.
                 if refusal is not None and refusal.reason != "no-shared-value":
@@ -253,7 +252,7 @@ class LedgerApplication:
         self._finalised = None
         self._trials.clear()
         for raw in done.block.transactions:
-            self._decoded.pop(raw, None)
+            self._decoded.forget(raw)
         self._head = done.head
         self._view = self._view.after(done.head.height, applied.writes)
         committed = CommittedBlock(done.block, applied, done.head.application_hash)
@@ -328,7 +327,7 @@ class LedgerApplication:
 
         :raises Refused: ``bad-encoding``, ``unknown-kind``, ``too-large``.
         """
-        return self._decode(raw)
+        return self._decoded.decode(raw)
 
     def prune(self, limit: int = 64) -> int:
         """Drop bodies of at most ``limit`` blocks older than the evidence window; returns how many."""
@@ -368,14 +367,6 @@ class LedgerApplication:
     def _empty_block(self, time_ms: int) -> BlockInput:
         return BlockInput(self._head.height + 1, max(time_ms, self._head.time_ms + 1), "", (), (), ())
 
-    def _decode(self, raw: bytes) -> Transaction[Any]:
-        tx = self._decoded.get(raw)
-        if tx is None:
-            tx = self._decoded[raw] = self.registry.decode(raw)
-            if len(self._decoded) > DECODED_KEPT:
-                self._decoded.popitem(last=False)
-        return tx
-
     def _secret_refusals(self, transactions: Sequence[Transaction[Any] | None], time_ms: int) -> list[Refused | None]:
         refusals: list[Refused | None] = [None] * len(transactions)
         if self._secrets is None:
@@ -392,7 +383,7 @@ class LedgerApplication:
         decoded: list[Transaction[Any]] = []
         for raw in transactions:
             try:
-                decoded.append(self._decode(raw))
+                decoded.append(self._decoded.decode(raw))
             except Refused:
                 continue  # dropped: the pool took it under an older version
         refusals = self._secret_refusals(decoded, time_ms)
@@ -422,7 +413,7 @@ class LedgerApplication:
     def _trial(self, block: BlockInput) -> AppliedBlock:
         applied = self._trials.get(block)
         if applied is None:
-            applied = apply_block(self.registry, self._view, block, self._decode, self._verified)
+            applied = apply_block(self.registry, self._view, block, self._decoded.decode, self._verified)
             self._keep_trial(block, applied)
         return applied
 

@@ -160,8 +160,9 @@ class Node:
         info = self.application.info()
         due = self.duties.due(self.application.view(), info.height, info.last_time_ms, max(self._now_ms(), info.last_time_ms + 1))
         if due:
-            self.runner.submit(due)
+            number = self.runner.submit(due)
             self.runner.work()
+            self._answers.pop(number, None)  # whether it was taken shows in the next state
 
     def _ask_theta(self, holder: str, epoch: int) -> ThetaBox:
         return ThetaBox.decode(self._transport.call(holder, m.THETA, m.ThetaRequest(self.name, epoch).encode()))
