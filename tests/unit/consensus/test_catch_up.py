@@ -10,6 +10,7 @@ from salus.consensus.pbft.messages import (
     UNSIGNED,
     BlockRequest,
     Checkpoint,
+    Commit,
     Decided,
     Prepare,
     Signed,
@@ -265,11 +266,11 @@ def test_an_early_vote_under_a_key_that_is_replaced_by_then_does_not_count() -> 
     c = Cluster(5, seats=4)
     fresh_key = ToyUpdate("node-3", c.signers[4].public_key, 1)
     c.submit(1, ToyTransaction(b"key", b"", 1, (fresh_key,)).encode())
-    early = c.sign(3, Prepare("node-3", 3, UNSIGNED, 0, b"x" * 32))
+    early = c.sign(3, Commit("node-3", 3, UNSIGNED, 0, b"x" * 32))
     c.deliver(0, early)
     assert len(c.state(0).early) == 1
     c.pump(lambda a, b, m: a != 3)
     assert c.state(0).height == 3
     assert c.state(0).seat_key("node-3") == c.signers[4].public_key
     assert not c.state(0).early
-    assert "node-3" not in c.state(0).votes.get(("prepare", 0), {})
+    assert "node-3" not in c.state(0).votes.get(("commit", 0), {})
