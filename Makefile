@@ -5,7 +5,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-VENV := $(CURDIR)/.venv
+VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 NATIVE := src/salus/_native.abi3.so
@@ -21,15 +21,15 @@ help: ## list the targets
 
 .PHONY: demo
 demo: $(NATIVE) ## patients consult doctors over four replicas, then the attacks are tried
-	@$(BIN)/salus demo $(ARGS)
+	$(BIN)/salus demo $(ARGS)
 
 .PHONY: test
 test: $(NATIVE) ## every test but the long ones (under 10 minutes on 2 cores)
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not long" $(ARGS)
 
 .PHONY: test-long
 test-long: $(NATIVE) ## the long ones: many seeds, fuzzing, large sizes
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m long --timeout 7200 $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m long --timeout 7200 $(ARGS)
 
 .PHONY: check
 check: lint format-check types imports docs ## everything that needs no test run
@@ -93,5 +93,5 @@ $(STAMPS)/packages: requirements.lock
 $(NATIVE): $(STAMPS)/packages $(RUST)
 	@tools/find-tools >/dev/null
 	@echo "building the Rust extension"
-	@VIRTUAL_ENV=$(VENV) PIP_QUIET=1 PIP_NO_INDEX=1 $(BIN)/maturin develop --release --quiet --locked
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) PIP_QUIET=1 PIP_NO_INDEX=1 $(BIN)/maturin develop --release --quiet --locked
 	@touch $@
