@@ -31,6 +31,10 @@ doctor list
 --as st-anne/dr-lee consultation open {id}
 --as st-anne/dr-lee trace request {id} --grounds 'false record'
 --as st-anne/board trace approve {case} --evidence {evidence}
+--as st-anne/dr-lee trace open {case}
+--as riverside/board trace approve {case} --evidence {evidence}
+--as lakeside/board trace approve {case} --evidence {evidence}
+--as st-anne/dr-lee trace open {case}
 trace show {case}
 --as 'Ada Berg' wallet backup {backup}
 --as st-anne/dr-lee consultation treat {id} --reply {reply}

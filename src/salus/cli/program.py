@@ -54,6 +54,6 @@ def _usage(error: TyperException, as_json: bool) -> int:
     message = error.format_message()
     if type(error).__name__ == "NoArgsIsHelpError" or not message:
         sys.stderr.write(message + "\n")
-        message = "name a command."
-    report("usage", f"{one_line(message)} See: {path} --help", as_json)
+        message = "name a command"
+    report("usage", f"{one_line(message).rstrip('.')}; see: {path} --help", as_json)
     return USAGE

@@ -93,7 +93,7 @@ class Actor:
         :raises SalusError: what the command raises; an unknown command too.
         """
         method = getattr(self, command, None)
-        if command.startswith("_") or command in ("do", "name", "directory", "close") or not callable(method):
+        if command.startswith("_") or command in ("do", "name", "directory", "evidence_path", "close") or not callable(method):
             raise SalusError(f"{self._wallet.content.role} {self.name} has no command {command!r}")
         result: Result = method(**arguments)
         return result
@@ -137,10 +137,11 @@ class Actor:
         """Close the wallet."""
         self._wallet.close()
 
-    def _evidence_path(self, case: bytes) -> Path:
+    def evidence_path(self, case: str) -> Path:
+        """Where the evidence of a case that this actor opened is kept."""
         directory = self._wallet.directory / EVIDENCE
         directory.mkdir(mode=0o700, exist_ok=True)
-        return directory / f"{case.hex()}.evidence"
+        return directory / f"{case}.evidence"
 
 
 class PatientActor(Actor):
@@ -310,7 +311,7 @@ class DoctorActor(MemberActor):
         """Ask for the sender of a request; writes the evidence to show to institutions and centre."""
         evidence = self._terminal().evidence(id)
         case = self._member().ask_trace(evidence, grounds)
-        path = self._evidence_path(case)
+        path = self.evidence_path(case.hex())
         write_atomic(path, evidence.encode())
         return {"case": case.hex(), "evidence": str(path), "grounds": grounds}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -14,7 +14,8 @@ from salus.cli.session import Result, Session
 
 APP = group("consultation", "Send a record to a doctor; treat; read the reply.")
 ID = Annotated[str, typer.Argument(metavar="ID", help="As listed by queue or replies.", show_default=False)]
-DECLINE_REASONS = ("not-authorised", "bad-body", "missing-body", "bad-time", "bad-pseudonym", "wrong-doctor", "too-large")
+DeclineReason = Literal["not-authorised", "bad-body", "missing-body", "bad-time", "bad-pseudonym", "wrong-doctor", "too-large"]
+"""Reason codes that a doctor may have; what is meant in words goes into the note."""
 
 
 @command(APP, "request", "--home clinic --as alice consultation request --doctor st-anne/dr-lee --day 2026-03-02 summary.json")
@@ -88,14 +89,10 @@ def treat(
 def decline(
     session: Session,
     id: ID,
-    reason: Annotated[str, typer.Option(metavar="CODE", help=f"On the ledger: {', '.join(DECLINE_REASONS)}.")] = DECLINE_REASONS[
-        0
-    ],
+    reason: Annotated[DeclineReason, typer.Option(help="Reason code on the ledger.")] = "not-authorised",
     note: Annotated[str, typer.Option(metavar="TEXT", help="Why, for everybody to read.", show_default=False)] = "",
 ) -> Result:
     """Decline a request, signed, with a reason."""
-    if reason not in DECLINE_REASONS:
-        raise typer.BadParameter(f"{reason!r} is none of {', '.join(DECLINE_REASONS)}.", param_hint="--reason")
     with session.person(("doctor",)) as actor:
         data = actor.do("decline", {"id": id, "reason": reason, "note": note})
     return Result(data, lambda screen: screen.line(f"Declined {id}: {reason}."))

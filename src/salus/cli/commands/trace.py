@@ -23,7 +23,10 @@ def request(
     id: Annotated[str, typer.Argument(metavar="ID", help="The request whose sender is sought.", show_default=False)],
     grounds: Annotated[str, typer.Option(metavar="TEXT", help="Why, for everybody to read.", show_default=False)],
 ) -> Result:
-    """Open a case about a request, as the doctor who got it, and write the evidence to show to the institutions."""
+    """Open a case about a request, as the doctor who got it, and write the evidence to show to the institutions.
+
+    Ask before treating or declining the request: afterwards its keys are erased, and nothing can be shown any more.
+    """
     with session.person(("doctor",)) as actor:
         data = actor.do("ask_trace", {"id": id, "grounds": grounds})
 
@@ -41,6 +44,23 @@ def approve(session: Session, case: CASE, evidence: EVIDENCE) -> Result:
     with session.person(("institution",)) as actor:
         data = actor.do("approve", {"case": case, "evidence": str(evidence)})
     return Result(data, lambda screen: screen.line(f"{data['approved_by']} approves case {case}."))
+
+
+@command(APP, "open", "--home clinic --as st-anne/dr-lee trace open CASE")
+def open_case(
+    session: Session,
+    case: CASE,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="As written by trace request; default: found with the wallet.", show_default=False),
+    ] = None,
+) -> Result:
+    """Get the name behind an approved case from the centre, as the one who asked. That it was opened goes on the ledger."""
+    check_case(case)
+    with session.person(("doctor", "institution")) as actor:
+        path = evidence or actor.evidence_path(case)
+        data = actor.do("open_trace", {"case": case, "evidence": str(path)})
+    return Result(data, lambda screen: screen.line(f"The request was sent by {data['identity']}, whose own signature proves it."))
 
 
 @command(APP, "show", "--home clinic trace show CASE")
