@@ -77,9 +77,11 @@ def setup_logging(level: Level = "warning", format: Format = "auto", stream: Tex
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    # Libraries that read records quote what they read in their warnings: a patient's name, for instance. Some set a level
+    # of their own when they are imported, so the root's level alone does not keep them quiet.
+    handler.addFilter(lambda record: record.name.split(".")[0] == "salus" or record.levelno >= stdlib_logging.ERROR)
     root = stdlib_logging.getLogger()
     root.handlers[:] = [handler]
-    # Libraries that read records quote what they read in their warnings: a patient's name, for instance.
     root.setLevel(stdlib_logging.ERROR)
     stdlib_logging.getLogger("salus").setLevel(level.upper())
 
