@@ -362,6 +362,18 @@ def test_an_empty_block_reads_a_handful(world: LedgerWorld) -> None:
     assert reads_of(chain, store, [lambda: chain.decide([])]) < 10
 
 
+def test_the_map_keeps_at_least_its_last_sixteen_versions(world: LedgerWorld) -> None:
+    chain = world.chain()
+    roots = {0: chain.application.tree().root()}
+    for i in range(40):
+        chain.decide(doctors(world, 1, i))
+        tree, height = chain.application.tree(), chain.application.info().height
+        roots[height] = tree.root()
+        for back in range(min(16, height + 1)):
+            assert tree.root(height - back) == roots[height - back]
+    assert len(chain.application.tree().versions()) < 30
+
+
 def test_block_inputs_are_compared_by_content(world: LedgerWorld) -> None:
     one = BlockInput(1, 2, "x", (), (), (b"a", b"b"))
     assert one == BlockInput(1, 2, "x", (), (), (bytes([97]), b"b"))

@@ -193,11 +193,6 @@ def _upload_claim(
     return Claim(labels.SIG_UPLOAD, SUITE, cloud.W, fields, message, receipt.signature, "bad-receipt", cloud.name)
 
 
-def answer_of(view: StateView, h1: bytes) -> Answer | None:
-    """The answer to a request, or None."""
-    return ANSWERS.get(view, h1)
-
-
 KINDS: Final = (
     KindSpec(ConsultationRequest, _Request(), anonymous=True),
     KindSpec(ConsultationReply, _Reply()),

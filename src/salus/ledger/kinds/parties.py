@@ -367,11 +367,6 @@ def _by_centre(view: StateView, context: BlockContext, message: Any) -> Claim:
     return Claim(labels.SIG_CENTRE, SUITE, centre.signing_key, fields, signed, message.signature, what="the centre")
 
 
-def public_key_of(party: Party) -> Point:
-    """The party's public key as a point."""
-    return decode_point(party.W, "W")
-
-
 KINDS: Final = (
     KindSpec(PartyRegistration, _Register()),
     KindSpec(InstitutionRegistration, _RegisterInstitution()),
