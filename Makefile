@@ -93,5 +93,5 @@ $(STAMPS)/packages: requirements.lock
 $(NATIVE): $(STAMPS)/packages $(RUST)
 	@tools/find-tools >/dev/null
 	@echo "building the Rust extension"
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) PIP_QUIET=1 PIP_NO_INDEX=1 $(BIN)/maturin develop --release --quiet --locked
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) PIP_QUIET=1 PIP_NO_INDEX=1 CARGO_TERM_QUIET=true $(BIN)/maturin develop --release --quiet --locked
 	@touch $@
