@@ -11,6 +11,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -34,43 +35,51 @@ OUTSTANDING: Final = 1024
 """Transactions on their way while the network is kept busy: the block in flight, and the next."""
 
 IDLE_S: Final = 0.0002
-MIB: Final = 1024 * 1024
+MB: Final = 1_000_000
 
 
 class Plan(msgspec.Struct, frozen=True):
     """What to measure.
 
-    :ivar home: directory of the network. :ivar lone: lone transactions, at the start and after the history.
-    :ivar history: transactions of history to reach. :ivar window: transactions of one window of it.
+    :ivar home: directory of the networks. :ivar lone: lone transactions, at the start and after the history.
+    :ivar start: transactions before anything is measured. :ivar history: transactions of history to reach.
+    :ivar window: transactions of one window. :ivar pairs: windows compared between a short and the long history.
     :ivar rates: offered loads, transactions a second. :ivar seconds: of each.
     """
 
     home: str
     lone: int
+    start: int
     history: int
     window: int
+    pairs: int
     rates: tuple[int, ...]
     seconds: float
 
     @property
-    def requests(self) -> int:
-        """Requests that the plan needs."""
+    def long_requests(self) -> int:
+        """Requests for the network of the long history."""
         offered = sum(int(rate * self.seconds) for rate in self.rates)
-        return max(self.history, self.lone) + self.lone + offered
+        return self.history + 2 * self.lone + self.pairs * self.window + offered
+
+    @property
+    def short_requests(self) -> int:
+        """Requests for the network of the short history."""
+        return self.start + self.pairs * self.window
 
 
 class Window(msgspec.Struct, frozen=True):
     """A stretch of history, the network kept busy.
 
     :ivar history: transactions committed at its end. :ivar wall_us, cpu_us: of one transaction; CPU of all threads and replicas.
-    :ivar blocks: decided meanwhile. :ivar rss_mib: resident memory of the whole process at its end.
+    :ivar blocks: decided meanwhile. :ivar resident_mb: memory of the whole process at its end.
     """
 
     history: int
     wall_us: float
     cpu_us: float
     blocks: int
-    rss_mib: float
+    resident_mb: float
 
 
 class Offered(msgspec.Struct, frozen=True):
@@ -97,19 +106,30 @@ class Lone(msgspec.Struct, frozen=True):
     proven_ms: tuple[float, ...]
 
 
-class Measured(msgspec.Struct, frozen=True):
-    """Everything that one run measured.
+class Pair(msgspec.Struct, frozen=True):
+    """Two windows, one right after the other: in a network with a short history, and in the one with the long history."""
 
-    :ivar start_rss_mib: memory before any request. :ivar disk_mib: of one node, at the end of the history.
+    short: Window
+    long: Window
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """Everything that one run measured. Memory in megabytes of 10^6 bytes.
+
+    :ivar base_mb: memory of the process before it opened a network: Python and the libraries.
+    :ivar history_mb: at the end of the history, with all parties. :ivar peak_mb: the most until then.
+    :ivar disk_mb: of one node, at the end of the history.
     :ivar build_us: of making one request beforehand, on all cores.
     """
 
-    start_rss_mib: float
-    peak_rss_mib: float
-    disk_mib: float
+    base_mb: float
+    history_mb: float
+    peak_mb: float
+    disk_mb: float
     build_us: float
     lone: tuple[Lone, ...]
     windows: tuple[Window, ...]
+    pairs: tuple[Pair, ...]
     offered: tuple[Offered, ...]
 
 
@@ -170,7 +190,7 @@ class Load:
         wall, cpu, height = time.perf_counter(), time.process_time(), self._height
         self.carry(count)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        return Window(self.committed, wall / count * 1e6, cpu / count * 1e6, self._height - height, resident_mib())
+        return Window(self.committed, wall / count * 1e6, cpu / count * 1e6, self._height - height, resident_mb())
 
     @property
     def _height(self) -> int:
@@ -204,38 +224,52 @@ class Load:
         return Lone(history, tuple(self._latencies_ms), tuple(proven))
 
 
-def resident_mib() -> float:
+def resident_mb() -> float:
     """Resident memory of this process, as the system counts it."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / MIB
+    return pages * os.sysconf("SC_PAGE_SIZE") / MB
 
 
-def measure(plan: Plan) -> Measured:
-    """Found a network, make the requests, and measure."""
-    home = Path(plan.home)
-    with EmbeddedNetwork.create(home / "network", b"bench", cost=CHEAP) as network:
+@contextmanager
+def loaded(directory: Path, count: int) -> Iterator[tuple[EmbeddedNetwork, Load, float]]:
+    """A new network with doctors and open slots, ``count`` requests to carry, and how long one took to make (microseconds)."""
+    with EmbeddedNetwork.create(directory / "network", b"bench", cost=CHEAP) as network:
         doctors, registrations = register_doctors(network, os.urandom)
         _committed(network, registrations)
-        time_ms = network.client().time_ms
-        slots, publications = open_slots(network.genesis.network(), doctors, plan.requests, time_ms, os.urandom)
+        slots, publications = open_slots(network.genesis.network(), doctors, count, network.client().time_ms, os.urandom)
         for first in range(0, len(publications), len(doctors)):
             # A doctor's next slots are accepted when those before them are committed.
             _committed(network, publications[first : first + len(doctors)])
         start = time.perf_counter()
-        files = build_requests(network, doctors, slots, home / "requests")
-        build_us = (time.perf_counter() - start) / plan.requests * 1e6
+        files = build_requests(network, doctors, slots, directory / "requests")
+        build_us = (time.perf_counter() - start) / count * 1e6
         del slots, publications
-        load = Load(network, read_requests(files))
-        start_mib = resident_mib()
+        yield network, Load(network, read_requests(files)), build_us
+
+
+def measure(plan: Plan) -> Measured:
+    """Found the networks, make the requests, and measure."""
+    home, base_mb = Path(plan.home), resident_mb()
+    with loaded(home / "long", plan.long_requests) as (network, load, build_us):
         lone = [load.lone(plan.lone)]
+        load.carry(max(0, plan.start - load.committed))
         windows = []
         while load.committed < plan.history:
             windows.append(load.window(min(plan.window, plan.history - load.committed)))
-        disk_mib = sum(f.stat().st_size for f in network.home.nodes()[0].rglob("*") if f.is_file()) / MIB
-        peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        history_mb = resident_mb()
+        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MB
+        disk_mb = sum(f.stat().st_size for f in network.home.nodes()[0].rglob("*") if f.is_file()) / MB
         lone.append(load.lone(plan.lone))
+        pairs = []
+        with loaded(home / "short", plan.short_requests) as (_, short, _):
+            short.carry(plan.start)
+            for number in range(plan.pairs):
+                # In turns, and either goes first: whatever else the machine does slows both alike.
+                first, second = (short, load) if number % 2 else (load, short)
+                found = {id(which): which.window(plan.window) for which in (first, second)}
+                pairs.append(Pair(found[id(short)], found[id(load)]))
         offered = [load.offer(rate, plan.seconds) for rate in plan.rates]
-    return Measured(start_mib, peak_mib, disk_mib, build_us, tuple(lone), tuple(windows), tuple(offered))
+    return Measured(base_mb, history_mb, peak_mb, disk_mb, build_us, tuple(lone), tuple(windows), tuple(pairs), tuple(offered))
 
 
 def _committed(network: EmbeddedNetwork, transactions: list[bytes]) -> None:
