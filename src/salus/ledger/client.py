@@ -132,6 +132,10 @@ class LedgerClient(Asking):
         """One slot."""
         return self._state(SLOTS, [slot_key(doctor, sn)])[0]
 
+    def slots(self, doctor: str, sns: Sequence[int]) -> list[Slot | None]:
+        """Some slots of a doctor."""
+        return self._states(SLOTS, [slot_key(doctor, sn) for sn in sns])
+
     def free_slots(self, doctor: str, day: str) -> list[FreeSlot]:
         """Open slots of a day, among the newest :data:`SLOTS_LOOKED_AT`."""
         after = self.next_sn(doctor)
@@ -179,10 +183,12 @@ class LedgerClient(Asking):
 
     def answer(self, h1: bytes) -> AnswerOnLedger | None:
         """What became of a request, None while nothing has."""
-        found = self._state(ANSWERS, [h1])[0]
-        if found is None:
-            return None
-        return AnswerOnLedger(None, found.declined) if found.declined else AnswerOnLedger(found.tx_hash, "")
+        return self.answers([h1])[0]
+
+    def answers(self, h1s: Sequence[bytes]) -> list[AnswerOnLedger | None]:
+        """What became of some requests."""
+        found = self._states(ANSWERS, h1s)
+        return [None if a is None else AnswerOnLedger(None if a.declined else a.tx_hash, a.declined or "") for a in found]
 
     def spent(self, nullifiers: Sequence[bytes]) -> list[bool]:
         """Which nullifiers are on the ledger (until the grace of their quarter ends)."""

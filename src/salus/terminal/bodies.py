@@ -131,8 +131,8 @@ class BodyTransfer:
         return opened, destination
 
     def storage_receipt(self, tx_hash: bytes) -> SealedReceipt:
-        """The cloud's sealed storage receipt of a committed transaction (storage, step 3)."""
-        return self._cloud.storage_receipt(tx_hash)
+        """The cloud's sealed storage receipt of a committed transaction (storage, step 3); waits for a cloud that lags."""
+        return self._cloud.await_storage_receipt(tx_hash)
 
     @contextlib.contextmanager
     def _staged(self) -> Iterator[Path]:

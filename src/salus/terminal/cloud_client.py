@@ -171,6 +171,11 @@ class CloudClient:
         """
         return self._call(m.STORAGE_RECEIPT, m.ReceiptRequest(tx_hash), SealedReceipt)
 
+    def await_storage_receipt(self, tx_hash: bytes) -> SealedReceipt:
+        """:meth:`storage_receipt` for a transaction that the caller has seen committed: the cloud may be a few blocks behind."""
+        request = m.ReceiptRequest(tx_hash)
+        return self._patiently(lambda _: SealedReceipt.decode(self._once(m.STORAGE_RECEIPT, request)), _WAIT | {"not-committed"})
+
     def status(self) -> m.CloudStatus:
         """What the cloud says of itself."""
         return self._call(m.STATUS, m.StatusRequest(), m.CloudStatus)
@@ -219,7 +224,7 @@ class CloudClient:
     def _once(self, method: str, request: Message) -> bytes:
         return self._transport.call(self.party, method, request.encode())
 
-    def _patiently(self, attempt: Callable[[Callable[[], None]], T]) -> T:
+    def _patiently(self, attempt: Callable[[Callable[[], None]], T], wait: frozenset[str] = _WAIT) -> T:
         """Repeat what got no answer or was told to wait (every call is idempotent), while there is progress."""
         failures = 0
 
@@ -232,7 +237,7 @@ class CloudClient:
                 return attempt(progressed)
             except (TransportError, Refused) as error:
                 failures += 1
-                final = isinstance(error, Refused) and error.reason not in _WAIT
+                final = isinstance(error, Refused) and error.reason not in wait
                 if final or failures >= self._retry.attempts:
                     raise
             self._sleep_ms(min(self._retry.first_wait_ms << (failures - 1), self._retry.wait_ms_max))

@@ -29,9 +29,10 @@ from salus.consultation.tracing import DoctorEvidence, evidence_of, seal_evidenc
 from salus.errors import Refused, TransportError, WalletError, refuse_unless
 from salus.files import make_private_directory, read_bounded, write_atomic
 from salus.groups.ristretto255 import Scalar, decode_point, decode_scalar
-from salus.ledger.client import LedgerClient
+from salus.ledger.client import CommittedTransaction, LedgerClient
 from salus.ledger.evidence import Evidence
 from salus.ledger.kinds.consultations import Request
+from salus.ledger.kinds.slots import CANCELLED as LEDGER_CANCELLED
 from salus.ledger.transactions import MAX_TRANSACTION_BYTES
 from salus.records.digest import BodySummary
 from salus.records.payload import PayloadHeader, ReplyHeader
@@ -48,6 +49,7 @@ REPLYING: Final = "replying"
 REPLIED: Final = "replied"
 DECLINED: Final = "declined"
 CANCELLED: Final = "cancelled"
+_WAITING: Final = frozenset({TAKEN, REPLYING})
 _KEEP_MARGIN_MS: Final = 60_000
 
 
@@ -184,13 +186,21 @@ class DoctorTerminal:
                 self._wallet.one_time.erase(name)
 
     def slots(self) -> list[SlotEntry]:
-        """All slots, after a look at the ledger for requests that took one."""
+        """All slots, after a look at the ledger for requests that took one, and for what an interruption left unseen."""
         self._ledger.refresh()
-        for entry in self._wallet.content.slots:
-            if entry.state == OPEN:
-                on_ledger = self._ledger.slot(self.name, entry.sn)
-                if on_ledger is not None and on_ledger.h1 is not None:
-                    self._set(msgspec.structs.replace(entry, state=TAKEN, request_tx=on_ledger.h1))
+        open_ = [s for s in self._wallet.content.slots if s.state == OPEN]
+        taken = []
+        for entry, on_ledger in zip(open_, self._ledger.slots(self.name, [s.sn for s in open_]), strict=True):
+            if on_ledger is not None and on_ledger.h1 is not None:
+                taken.append(msgspec.structs.replace(entry, state=TAKEN, request_tx=on_ledger.h1))
+            elif on_ledger is not None and on_ledger.status == LEDGER_CANCELLED:
+                self._erase_slot(entry.sn, CANCELLED)
+        if taken:
+            self._wallet.update(lambda c: c.with_slots(taken))
+        waiting = {s.request_tx: s for s in self._wallet.content.slots if s.state == TAKEN and s.request_tx is not None}
+        for entry, answer in zip(waiting.values(), self._ledger.answers(list(waiting)), strict=True):
+            if answer is not None:
+                self._erase_slot(entry.sn, DECLINED if answer.declined else REPLIED)
         return list(self._wallet.content.slots)
 
     def cancel(self, sns: tuple[int, ...], note: str = "") -> None:
@@ -209,7 +219,7 @@ class DoctorTerminal:
         """Requests that wait, in the order of sn."""
         waiting = []
         for entry in self.slots():
-            if entry.state in (TAKEN, REPLYING) and entry.request_tx is not None:
+            if entry.state in _WAITING and entry.request_tx is not None:
                 request = ConsultationRequest.decode(self._ledger.transaction(entry.request_tx).raw)
                 placed = self._ledger.request(entry.request_tx)
                 id_ = entry.request_tx.hex()[:16]
@@ -278,11 +288,13 @@ class DoctorTerminal:
         :raises TransportError: the outcome is not known yet; :meth:`resume` finds out.
         """
         entry = self._entry(id_)
-        earlier = [w for w in self.queue() if w.sn < entry.sn]
+        if entry.state not in _WAITING:
+            raise Refused("already-answered", f"slot {entry.sn} is {entry.state}; list what waits with: salus consultation queue")
+        slots = self._wallet.content.slots
+        earlier = [(s.sn, s.request_tx.hex()[:16]) for s in slots if s.sn < entry.sn and s.request_tx and s.state in _WAITING]
         if earlier:
-            raise Refused(
-                "not-your-turn", f"slot {earlier[0].sn} ({earlier[0].id}) comes before slot {entry.sn}: treat or decline it first"
-            )
+            sn, first = min(earlier)
+            raise Refused("not-your-turn", f"slot {sn} ({first}) comes before slot {entry.sn}: treat or decline it first")
         if entry.state == REPLYING:
             return self._finish_reply(entry)
         with self.times.phase("treatment"):
@@ -299,6 +311,7 @@ class DoctorTerminal:
                 check_upload(self._ledger.network, receipt, sealed.body.digest, sealed.body.size_bytes, W_C)
         with self.times.phase("treatment"):
             reply = draft.finish(sealed.body.digest, sealed.body.size_bytes, receipt, self._random)
+        self._wallet.one_time.erase(_reply_file(entry.sn))  # of an attempt that was interrupted here: it was never sent
         self._wallet.one_time.put(_reply_file(entry.sn), _PendingReply(draft.a_D.encode(), reply).encode())
         draft.wipe()
         replying = msgspec.structs.replace(entry, state=REPLYING, reply_tx=reply.tx_hash())
@@ -309,13 +322,25 @@ class DoctorTerminal:
         pending = _PendingReply.decode(self._wallet.one_time.get(_reply_file(entry.sn)))
         reply = pending.reply
         with self.times.phase("chain-2"):
-            committed = self._ledger.find(reply.tx_hash()) or self._ledger.submit(reply.encode())
+            committed = self._ledger.find(reply.tx_hash()) or self._submit_reply(entry, reply)
         with self.times.phase("storage-2"):
             self._check_stored(reply, decode_scalar(pending.a_D, "a_D"), committed.height)
         # reply, step 7: from here on long-term keys open nothing of this consultation
-        self._wallet.one_time.erase(_reply_file(entry.sn))
         self._erase_slot(entry.sn, REPLIED)
         return Treated(reply.h1.hex()[:16], entry.sn, reply.h1, reply.tx_hash(), committed.height)
+
+    def _submit_reply(self, entry: SlotEntry, reply: ConsultationReply) -> CommittedTransaction:
+        try:
+            return self._ledger.submit(reply.encode())
+        except Refused:
+            # it will never be accepted: another answer is on the ledger, or it came too late and must be made anew
+            answer = self._ledger.answer(reply.h1)
+            if answer is None:
+                self._wallet.one_time.erase(_reply_file(entry.sn))
+                self._set(msgspec.structs.replace(entry, state=TAKEN, reply_tx=None))
+            else:
+                self._erase_slot(entry.sn, DECLINED if answer.declined else REPLIED)
+            raise
 
     def _check_stored(self, reply: ConsultationReply, a_D: Scalar, height: int) -> None:
         sealed = self._bodies.storage_receipt(reply.tx_hash())
@@ -334,16 +359,14 @@ class DoctorTerminal:
         self._erase_slot(entry.sn, DECLINED)
 
     def resume(self) -> list[Treated]:
-        """Finish replies that were under way."""
+        """Finish replies that were under way; one that is refused is to be treated again, as the queue says."""
         self._ledger.refresh()
         self._finish_publishing()
         done = []
         for entry in self._wallet.content.slots:
             if entry.state == REPLYING:
-                try:
+                with contextlib.suppress(Refused, TransportError):  # tried again at the next start
                     done.append(self._finish_reply(entry))
-                except TransportError:
-                    continue  # tried again at the next start
         return done
 
     # --- the wallet's slots ---
@@ -358,9 +381,12 @@ class DoctorTerminal:
         self._wallet.update(lambda c: c.with_slots([entry]))
 
     def _erase_slot(self, sn: int, state: str) -> None:
+        """Erase e_sn and a_D, then say so."""
+        self._wallet.one_time.erase(_reply_file(sn))
         self._wallet.one_time.erase(_slot_file(sn))
-        entry = next(s for s in self._wallet.content.slots if s.sn == sn)
-        self._set(msgspec.structs.replace(entry, state=state))
+        for entry in self._wallet.content.slots:
+            if entry.sn == sn:
+                self._set(msgspec.structs.replace(entry, state=state))
 
 
 def _slot_file(sn: int) -> str:

@@ -21,6 +21,7 @@ from salus.consultation.request import ConsultationRequest, PendingRequest, Requ
 from salus.errors import Refused
 from salus.files import make_private_directory, read_bounded, write_atomic
 from salus.ledger.client import LedgerClient
+from salus.ledger.quarters import quarter_accepted
 from salus.ledger.transactions import MAX_TRANSACTION_BYTES
 from salus.records.digest import BodySummary
 from salus.records.payload import PayloadHeader, ReplyHeader, safe_file_name
@@ -168,11 +169,13 @@ class PatientTerminal:
             body_size_bytes=request.size_bytes,
             file_name=safe_file_name(payload.file_name),
         )
-        # all that the check-up and a repetition need is durable before the transaction leaves
+        # all that the check-up and a repetition need is durable before the transaction leaves; what left before (the encrypted
+        # body) names no credential, so an attempt that was interrupted until here has used none
         make_private_directory(self._outgoing)
         write_atomic(self._outgoing / id_, request.encode())
         self._wallet.one_time.put(_one_time(id_), pending.export_secret())
-        self._wallet.update(lambda c: c.with_consultation(entry))
+        number = (credential.quarter, credential.index)
+        self._wallet.update(lambda c: c.with_credential_state(*number, IN_USE).with_consultation(entry))
         return entry, request
 
     @property
@@ -181,15 +184,14 @@ class PatientTerminal:
         return max(self._ledger.time_ms, self._now_ms())
 
     def _take_credential(self) -> Credential:
-        quarter = quarter_of(self._time_ms)
-        unused = self._wallet.content.unused_credentials(quarter)
+        """An unused credential of this quarter, else of the one before while its grace lasts, else a new one."""
+        quarter, constants = quarter_of(self._time_ms), self._ledger.constants
+        accepted = [q for q in (quarter, quarter - 1) if quarter_accepted(q, self._time_ms, constants)]
+        unused = [c for q in accepted for c in self._wallet.content.unused_credentials(q)]
         if not unused:
             self.renew(quarter=quarter)
-            unused = self._wallet.content.unused_credentials(quarter)
-        entry = unused[0]
-        # spent before anything leaves: a second request with it would be linked to the first and refused
-        self._wallet.update(lambda c: c.with_credential_state(entry.quarter, entry.index, IN_USE))
-        return Credential.from_secret(entry.secret)
+            unused = list(self._wallet.content.unused_credentials(quarter))
+        return Credential.from_secret(unused[0].secret)
 
     def _submit(self, entry: ConsultationEntry, request: ConsultationRequest) -> ConsultationEntry:
         try:
@@ -255,6 +257,9 @@ class PatientTerminal:
         entry = self._wallet.content.consultation(id_)
         self._ledger.refresh()
         answer = self._ledger.answer(entry.tx_hash)
+        if answer is not None and answer.declined:
+            self._look(entry)
+            raise Refused("already-answered", f"{entry.doctor} declined {id_}: {answer.declined}")
         if answer is None or answer.reply_tx is None:
             raise Refused("not-committed", f"{entry.doctor} has not replied to {id_} yet; try again later")
         found = self._ledger.transaction(answer.reply_tx)
@@ -301,7 +306,8 @@ class PatientTerminal:
             path = self._outgoing / entry.id
             if placed is not None:
                 found = self._ledger.transaction(entry.tx_hash)
-                done.append(self._stored(entry, ConsultationRequest.decode(found.raw), found.height))
+                with contextlib.suppress(Refused):  # the cloud has no receipt for it (yet): asked again the next time
+                    done.append(self._stored(entry, ConsultationRequest.decode(found.raw), found.height))
             elif self._ledger.time_ms > entry.deadline_ms:
                 self._close(entry, FAILED)  # proven: it was not committed in time, and never will be
             elif path.exists():
@@ -312,7 +318,7 @@ class PatientTerminal:
         return done
 
     def _drop_orphans(self) -> None:
-        """Spend credentials that a request took which was interrupted before it was complete: their A may have been seen."""
+        """What a request left that was interrupted before it was complete; it was never sent."""
         open_ = {(c.quarter, c.index) for c in self._wallet.content.consultations if c.state in OPEN_STATES}
         for entry in self._wallet.content.credentials:
             number = (entry.quarter, entry.index)
@@ -322,6 +328,9 @@ class PatientTerminal:
         for name in self._wallet.one_time.names():
             if name.startswith("consultation-") and name not in known:
                 self._wallet.one_time.erase(name)
+        for path in self._outgoing.iterdir() if self._outgoing.is_dir() else []:
+            if _one_time(path.name) not in known:
+                path.unlink(missing_ok=True)
 
     def _close(self, entry: ConsultationEntry, state: str) -> None:
         """Erase a, g, x, y, s and everything derived from them, then say so (check-up, step 6)."""
