@@ -14,13 +14,18 @@ FUNCTION_LINES_MAX = 70
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
+def lines_max(name: str) -> int:
+    """Test files are lists of cases, read one at a time."""
+    return MODULE_LINES_MAX + (50 if name.startswith("tests/") else 0)
+
+
 def test_modules_are_short() -> None:
     names = [
         name
         for name in tracked()
         if name.startswith(("src/", "rust/src/", "tools/", "tests/")) and name.endswith((".py", ".rs", ".pyi"))
     ]
-    long = {name: text(name).count("\n") for name in names if text(name).count("\n") > MODULE_LINES_MAX}
+    long = {name: text(name).count("\n") for name in names if text(name).count("\n") > lines_max(name)}
     assert long == {}
 
 

@@ -25,6 +25,7 @@ from salus.consultation.tracing import SenderEvidence
 from salus.errors import SalusError
 from salus.groups.bls12_381 import G1, G2, decode_g1, decode_g2
 from salus.groups.ristretto255 import Scalar, base_mul, decode_point, decode_scalar
+from salus.ledger.evidence import decode_evidence
 from salus.ledger.export import ExportEnd, ExportHeader, read_export_stream
 from salus.ledger.kinds.all import REGISTRY
 from salus.ledger.snapshots import SnapshotHeader, frame, leaves, read_header
@@ -34,7 +35,6 @@ from salus.network.printed.messages import Ordered, decode_ordered
 from salus.records.file import recognise_bytes
 from salus.records.info import RecordInfo
 from salus.records.waveform import Header, parse_header
-from salus.terminal.member import decode_evidence
 from salus.terminal.sealed import SealedFile
 from salus.terminal.sealed import parse as parse_sealed
 from salus.terminal.wallet import WalletContent, decode_content
