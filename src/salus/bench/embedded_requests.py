@@ -80,6 +80,9 @@ class Recipe(msgspec.Struct, frozen=True):
     first: int
     path: str
 
+    def __repr__(self) -> str:
+        return f"Recipe(first={self.first})"
+
 
 def register_doctors(network: EmbeddedNetwork, random: Random) -> tuple[list[MemberKey], list[bytes]]:
     """Keys of the bench's doctors, and the transactions that register them."""

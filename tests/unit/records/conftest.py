@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from support.sensor_world import seeded as seeded
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 GOLDEN = REPOSITORY / "tests" / "golden" / "records"
@@ -25,16 +25,3 @@ def samples() -> Path:
     if not data.is_dir():
         pytest.skip(f"no sample records at {data}: set SALUS_SHARED")
     return data
-
-
-def seeded(seed: str) -> Callable[[int], bytes]:
-    """A reproducible source of random bytes."""
-    state = hashlib.shake_256(seed.encode())
-    drawn = 0
-
-    def draw(count: int) -> bytes:
-        nonlocal drawn
-        drawn += count
-        return state.digest(drawn)[-count:] if count else b""
-
-    return draw
