@@ -165,10 +165,8 @@ class DoctorTerminal:
         try:
             self._ledger.submit(batch.encode())  # on a lost answer the file stays, and this very batch is sent again
         except Refused:
-            for entry in entries:
-                self._wallet.one_time.erase(_slot_file(entry.sn))
-            self._wallet.update(lambda c: c.with_slots(msgspec.structs.replace(e, state=CANCELLED) for e in entries))
             path.unlink(missing_ok=True)
+            self._forget_unpublished()
             raise
         self._wallet.update(lambda c: c.with_slots(entries))
         path.unlink(missing_ok=True)
@@ -178,12 +176,18 @@ class DoctorTerminal:
         """Batches whose commit was not seen are sent again, as the same bytes; secrets that were never in one are erased."""
         for path in sorted(self._outgoing.glob("slots-*")) if self._outgoing.is_dir() else []:
             batch = SlotBatch.decode(read_bounded(path, MAX_TRANSACTION_BYTES, "an outgoing batch of slots"))
-            with contextlib.suppress(Refused):  # its slots are cancelled then
+            with contextlib.suppress(Refused):  # its slots are forgotten then
                 self._submit_batch(batch)
-        known = {_slot_file(s.sn) for s in self._wallet.content.slots if s.state not in (PUBLISHING, CANCELLED)}
+        self._forget_unpublished()
+
+    def _forget_unpublished(self) -> None:
+        """Slots whose batch was refused, or never sent, are no slots; their keys are erased."""
+        published = tuple(s for s in self._wallet.content.slots if s.state != PUBLISHING)
+        known = {_slot_file(s.sn) for s in published if s.state != CANCELLED}
         for name in self._wallet.one_time.names():
             if name.startswith("slot-") and name not in known:
                 self._wallet.one_time.erase(name)
+        self._wallet.update(lambda c: c.replace(slots=published))
 
     def slots(self) -> list[SlotEntry]:
         """All slots, after a look at the ledger for requests that took one, and for what an interruption left unseen."""
