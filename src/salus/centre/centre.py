@@ -49,7 +49,7 @@ class Centre:
         self._ledger = ledger
         self._now_ms = now_ms
         self._random = random
-        self._store = CentreStore(directory / STORE_FILE)
+        self._store = _open_store(directory / STORE_FILE)
         self.service = CentreService(self._key, name, ledger.network, self._store, self._registration, now_ms, random)
         self._traces = TraceOffice(self._key, name, ledger, self._store, self.service.open_pid, random)
 
@@ -154,14 +154,22 @@ class Centre:
         self._store.close()
 
 
+def _open_store(path: Path) -> CentreStore:
+    """The tables that were made with the key: fresh ones in their place would issue spent indices again."""
+    if not path.exists() or not path.stat().st_size:
+        raise DamagedFile(f"{path} is missing or empty; restore the centre's directory from its backup")
+    return CentreStore(path)
+
+
 def create_key(directory: Path, random: Random) -> CentreKey:
-    """Make the centre's key file (set-up, step 1).
+    """Make the centre's key file and its empty tables (set-up, step 1).
 
     :raises StorageError: it cannot be written, or there is one.
     """
     make_private_directory(directory)
     key = CentreKey.generate(random)
     write_key_file(directory / KEY_FILE, key.export_secret())
+    CentreStore(directory / STORE_FILE).close()
     return key
 
 

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -69,24 +69,42 @@ class CentreStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        if not path.exists():
-            path.touch(mode=0o600)
         try:
+            if not path.exists():
+                path.touch(mode=0o600)
+        except OSError as error:
+            raise StorageError(f"{path} cannot be made ({error.strerror}); free space, or check its permissions") from None
+        with self._explained():
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                with self.transaction():
-                    for statement in _SCHEMA.split(";\n"):
-                        self._db.execute(statement)
-                    self._db.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
-        except sqlite3.DatabaseError as error:
-            raise DamagedFile(f"{path} cannot be read ({error}); restore the centre's directory from its backup") from None
-        if version not in (0, _SCHEMA_VERSION):
+        if version == 0:
+            with self.transaction():
+                for statement in _SCHEMA.split(";\n"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+        elif version != _SCHEMA_VERSION:
             raise StorageError(
                 f"{path} has schema {version}; this release reads {_SCHEMA_VERSION}: use the release that wrote it"
             )
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What the database says inside the block, as an error that names the file.
+
+        :raises DamagedFile: it is no database, or damaged. :raises StorageError: the disk is full or failed.
+        """
+        try:
+            yield
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise DamagedFile(f"{self._path} is damaged ({error}); restore the centre's directory from its backup") from None
+            raise StorageError(
+                f"{self._path} cannot be written ({error}); free space or repair the disk, then try again"
+            ) from None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -94,22 +112,20 @@ class CentreStore:
 
         :raises StorageError: the disk is full or failed; nothing of the block is kept.
         """
-        try:
+        with self._explained():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # a full disk may have rolled it back already
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
-        except sqlite3.IntegrityError:
-            raise
-        except sqlite3.DatabaseError as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise StorageError(
-                f"{self._path} cannot be written ({error}); free space or repair the disk, then try again"
-            ) from None
+
+    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Rows of a query."""
+        with self._explained():
+            return self._db.execute(statement, values).fetchall()
 
     def add_code(self, code_digest: bytes, code: EnrolmentCode) -> None:
         """Open an enrolment code."""
@@ -124,12 +140,10 @@ class CentreStore:
 
         :raises Refused: ``bad-code`` if it is unknown, spent or expired.
         """
-        row = self._db.execute(
-            "SELECT role, subject, display_name, expires_ms, spent FROM codes WHERE code_digest = ?", (code_digest,)
-        ).fetchone()
-        if row is None:
+        rows = self._rows("SELECT role, subject, display_name, expires_ms, spent FROM codes WHERE code_digest = ?", code_digest)
+        if not rows:
             raise Refused("bad-code")
-        *fields, spent = row
+        *fields, spent = rows[0]
         code = EnrolmentCode(*fields)
         refuse_unless(not spent and time_ms <= code.expires_ms, "bad-code")
         self._db.execute("UPDATE codes SET spent = 1 WHERE code_digest = ?", (code_digest,))
@@ -137,8 +151,8 @@ class CentreStore:
 
     def answer(self, call_digest: bytes) -> bytes | None:
         """The sealed answer given to this very call before, if any: a repeated call gets the same bytes."""
-        row = self._db.execute("SELECT answer FROM answers WHERE call_digest = ?", (call_digest,)).fetchone()
-        return None if row is None else bytes(row[0])
+        rows = self._rows("SELECT answer FROM answers WHERE call_digest = ?", call_digest)
+        return bytes(rows[0][0]) if rows else None
 
     def keep_answer(self, call_digest: bytes, answer: bytes) -> None:
         """Keep a sealed answer, inside the caller's transaction, before it leaves."""
@@ -146,32 +160,31 @@ class CentreStore:
 
     def patient(self, F: bytes) -> Patient | None:
         """The patient whose live enrolment key is F."""
-        row = self._db.execute("SELECT identity, serial, F FROM patients WHERE F = ? AND live = 1", (F,)).fetchone()
-        return None if row is None else Patient(*row)
+        rows = self._rows("SELECT identity, serial, F FROM patients WHERE F = ? AND live = 1", F)
+        return Patient(*rows[0]) if rows else None
 
     def patient_by_identity(self, identity: str) -> Patient | None:
         """The live enrolment of an identity."""
-        row = self._db.execute("SELECT identity, serial, F FROM patients WHERE identity = ? AND live = 1", (identity,)).fetchone()
-        return None if row is None else Patient(*row)
+        rows = self._rows("SELECT identity, serial, F FROM patients WHERE identity = ? AND live = 1", identity)
+        return Patient(*rows[0]) if rows else None
 
     def statement(self, F: bytes) -> bytes:
         """The encoded statement on an enrolment key.
 
         :raises Refused: ``not-found``.
         """
-        row = self._db.execute("SELECT statement FROM patients WHERE F = ?", (F,)).fetchone()
-        if row is None:
+        rows = self._rows("SELECT statement FROM patients WHERE F = ?", F)
+        if not rows:
             raise Refused("not-found", "no statement was made on that enrolment key")
-        return bytes(row[0])
+        return bytes(rows[0][0])
 
     def knows_enrolment_key(self, F: bytes) -> bool:
         """Whether a statement was ever made on an enrolment key, live or not."""
-        return self._db.execute("SELECT 1 FROM patients WHERE F = ?", (F,)).fetchone() is not None
+        return bool(self._rows("SELECT 1 FROM patients WHERE F = ?", F))
 
     def next_serial(self, identity: str) -> int:
         """Serial number of the next enrolment of an identity: 0, then one more after each lost wallet."""
-        (count,) = self._db.execute("SELECT count(*) FROM patients WHERE identity = ?", (identity,)).fetchone()
-        return int(count)
+        return int(self._rows("SELECT count(*) FROM patients WHERE identity = ?", identity)[0][0])
 
     def add_patient(self, patient: Patient, statement: bytes) -> None:
         """Enrol, inside the caller's transaction; no earlier key of the identity may be live."""
@@ -196,29 +209,25 @@ class CentreStore:
 
     def issued_answer(self, identity: str, quarter: int, index: int, request: bytes) -> bytes | None:
         """The answer given to this very request before: repeated, for two different answers would be two credentials."""
-        row = self._db.execute(
+        rows = self._rows(
             "SELECT answer FROM issued WHERE identity = ? AND quarter = ? AND position = ? AND request = ?",
-            (identity, quarter, index, request),
-        ).fetchone()
-        return None if row is None else bytes(row[0])
+            identity, quarter, index, request,
+        )  # fmt: skip
+        return bytes(rows[0][0]) if rows else None
 
     def issuing_requests(self, identity: str) -> list[bytes]:
         """Every signed issuing request of an identity (for a trace)."""
-        return [
-            bytes(r[0])
-            for r in self._db.execute("SELECT request FROM issued WHERE identity = ? ORDER BY quarter, position", (identity,))
-        ]
+        rows = self._rows("SELECT request FROM issued WHERE identity = ? ORDER BY quarter, position", identity)
+        return [bytes(row[0]) for row in rows]
 
     def identities(self) -> list[str]:
         """Every identity ever enrolled, revoked ones too (for a trace without a pid)."""
-        return [str(r[0]) for r in self._db.execute("SELECT DISTINCT identity FROM patients ORDER BY identity")]
+        return [str(row[0]) for row in self._rows("SELECT DISTINCT identity FROM patients ORDER BY identity")]
 
     def issued_quarters(self, identity: str) -> list[int]:
         """Quarters in which an identity got credentials (for a revocation)."""
-        return [
-            int(r[0])
-            for r in self._db.execute("SELECT DISTINCT quarter FROM issued WHERE identity = ? ORDER BY quarter", (identity,))
-        ]
+        rows = self._rows("SELECT DISTINCT quarter FROM issued WHERE identity = ? ORDER BY quarter", identity)
+        return [int(row[0]) for row in rows]
 
     def put_member(self, member: Member) -> None:
         """Record a named party, inside the caller's transaction."""
@@ -234,17 +243,16 @@ class CentreStore:
 
     def members(self, name: str | None = None) -> list[Member]:
         """Named parties, all or those of one name."""
-        rows = self._db.execute(
+        rows = self._rows(
             "SELECT name, role, display_name, transaction_bytes, state FROM members WHERE ?1 IS NULL OR name = ?1 ORDER BY name",
-            (name,),
+            name,
         )
         return [Member(*row) for row in rows]
 
     def patients(self) -> list[Patient]:
         """Live enrolments (the centre alone sees this list)."""
-        return [
-            Patient(*row) for row in self._db.execute("SELECT identity, serial, F FROM patients WHERE live = 1 ORDER BY identity")
-        ]
+        rows = self._rows("SELECT identity, serial, F FROM patients WHERE live = 1 ORDER BY identity")
+        return [Patient(*row) for row in rows]
 
     def close(self) -> None:
         """Close the file."""

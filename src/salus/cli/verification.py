@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from salus.cli.progress import ProgressDisplay
-from salus.errors import Refused, SalusError
+from salus.errors import Refused, SalusError, refuse_unless
 
 if TYPE_CHECKING:
     from salus.ledger.client import LedgerClient
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from salus.ledger.verify import LedgerReport
     from salus.network.embedded import EmbeddedNetwork
     from salus.node.node import Node
+    from salus.records.digest import BodyDigester
 
 BODY_KINDS: Final = ("consultation.request", "consultation.reply")
 PROBLEMS_MAX: Final = 100
@@ -113,7 +114,7 @@ def verify_node(network: EmbeddedNetwork, node: Node, progress: ProgressDisplay)
 
 def verify_bodies(network: EmbeddedNetwork, progress: ProgressDisplay) -> dict[str, Any]:
     """Fetch and hash every body that a committed request or reply names; those past their time may be gone."""
-    from salus.records.streams import Discard
+    from salus.records.digest import BodyDigester
     from salus.terminal.cloud_client import CloudClient
 
     ledger = network.client()
@@ -123,7 +124,9 @@ def verify_bodies(network: EmbeddedNetwork, progress: ProgressDisplay) -> dict[s
     for height, message in _with_bodies(ledger):
         progress.in_bytes("hashing bodies", size_bytes, 0)
         try:
-            cloud.download(message.digest, message.size_bytes, Discard())
+            held = _Digesting(BodyDigester())
+            cloud.download(message.digest, message.size_bytes, held)
+            refuse_unless(held.digester.finish().digest == message.digest, "bad-body", "the cloud holds other bytes")
         except Refused as refused:
             if refused.reason == "missing-body" and message.U.keep_until_ms < ledger.time_ms:
                 expired += 1
@@ -132,6 +135,17 @@ def verify_bodies(network: EmbeddedNetwork, progress: ProgressDisplay) -> dict[s
             continue
         checked, size_bytes = checked + 1, size_bytes + message.size_bytes
     return {"checked": checked, "bytes": size_bytes, "expired": expired, "problems": problems}
+
+
+class _Digesting:
+    """A sink that keeps nothing but the digest."""
+
+    def __init__(self, digester: BodyDigester) -> None:
+        self.digester = digester
+
+    def write(self, data: bytes, /) -> int:
+        self.digester.update(data)
+        return len(data)
 
 
 def _with_bodies(ledger: LedgerClient) -> Iterator[tuple[int, Any]]:

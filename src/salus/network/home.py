@@ -97,7 +97,9 @@ class Home:
         if self._marker.exists():
             self._remove_parties()
         elif parties := self._parties():
-            raise StorageError(f"{self.directory} holds {parties[0].name}, but no network; choose another --home, or move it away")
+            raise StorageError(
+                f"{self.directory} holds {parties[0].name}, but no network; choose another --home, or move it away"
+            )
         write_atomic(self._marker, b"")
         try:
             yield
@@ -125,6 +127,9 @@ class Home:
 
         :raises StorageError: there is no network here. :raises DamagedFile: it was altered.
         """
+        if not self.founded and not self._marker.exists() and (nodes := self.nodes()):
+            copy = f"cp {nodes[0] / GENESIS_FILE} {self.centre / GENESIS_FILE}"
+            raise StorageError(f"{self.centre / GENESIS_FILE} is missing; every party has a copy: {copy}")
         if not self.founded:
             raise StorageError(
                 f"there is no network in {self.directory}; make one with: salus --home {self.directory} network init"
