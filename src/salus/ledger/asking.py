@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
+from salus import labels
 from salus.codec import Message
 from salus.consensus.block import CertifiedHeader
-from salus.consultation.registration import CentreRecord
+from salus.consultation.registration import CentreRecord, verify_member_signature
 from salus.errors import Refused, TransportError
+from salus.groups.ristretto255 import Point
 from salus.ledger import queries as q
-from salus.ledger.epoch_state import STATUS
 from salus.ledger.genesis import Genesis
-from salus.ledger.node_api import QUERY, NodeStatus, Query, StatusRequest
+from salus.ledger.node_api import NEWEST, QUERY, Newest, NewestRequest, NodeStatus, Query, StatusRequest
 from salus.ledger.node_api import STATUS as NODE_STATUS
-from salus.ledger.proofs import verify_state
+from salus.ledger.proofs import verify_certified, verify_state
 from salus.ledger.state import Table
+from salus.symmetric import Random
 from salus.transport import Transport
 
 PATIENCE_MS: Final = 30_000
@@ -41,7 +44,7 @@ class Asking:
     :param now_ms: clock, UTC milliseconds: how old a header is. :param sleep_ms: waits.
     :param patience_ms: how long a submission is waited for.
     :param max_age_ms: headers older than this are not believed; 0 for any age.
-    :param monotonic_ms: measures waiting; never jumps.
+    :param monotonic_ms: measures waiting; never jumps. :param random: source of nonces.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Asking:
         patience_ms: int = PATIENCE_MS,
         max_age_ms: int = 0,
         monotonic_ms: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000,
+        random: Random = os.urandom,
     ) -> None:
         self._transport = transport
         self._nodes = list(nodes)
@@ -62,6 +66,7 @@ class Asking:
         self._patience_ms = patience_ms
         self._max_age_ms = max_age_ms
         self._monotonic_ms = monotonic_ms
+        self._random = random
         self.genesis = genesis
         self.network = genesis.network()
         self.domain = genesis.domain()
@@ -83,8 +88,49 @@ class Asking:
         return 0 if self._head is None else self._head.header.height
 
     def refresh(self) -> None:
-        """Look at the newest certified header."""
-        self._state(STATUS, [b""])
+        """Look at the newest certified header that one more nodes than may lie sign for now: an honest one is among them.
+
+        A certified header proves old state as well as new: a node, or whoever sits on the way to all of them, could show a
+        doctor's key that was revoked long ago. So each node signs a nonce of this call, and answers older than what is heard here
+        are not believed afterwards.
+
+        :raises TransportError: too few nodes answer, or the newest header is older than this client's bound.
+        """
+        needed, heard = min(self._validators.faulty + 1, len(self._nodes)), 0
+        newest: CertifiedHeader | None = None
+        failure: Refused | TransportError = TransportError("no node is known")
+        for node in list(self._nodes):
+            try:
+                certified = self._newest(node)
+            except (Refused, TransportError) as error:
+                failure = error
+                self._pass_over(node)
+                continue
+            if newest is None or certified.header.height > newest.header.height:
+                newest = certified
+            heard += 1
+            if heard == needed:
+                break
+        if newest is None or heard < needed:
+            raise TransportError(f"{heard} nodes answer, {needed} are needed to know the newest state; {failure}")
+        if newest.header.height >= self.height:
+            self._note(newest)
+
+    def _newest(self, node: str) -> CertifiedHeader:
+        """The newest certified header that ``node`` itself signs for, now."""
+        nonce = self._random(32)
+        answer = Newest.decode(self._transport.call(node, NEWEST, NewestRequest(nonce).encode()))
+        signed = (nonce, answer.certified.header.id())
+        verify_member_signature(self.network, labels.SIG_NEWEST, node, self._node_key(node), signed, answer.signature)
+        verify_certified(answer.certified, self.network, self._validators)
+        return answer.certified
+
+    def _node_key(self, name: str) -> Point:
+        """A node's registered key, from genesis."""
+        for node in self.genesis.core.nodes:
+            if node.member.name == name:
+                return node.member.public_key(self.domain.Pub)
+        raise Refused("unknown-party", f"{name} is no node of the genesis")
 
     def _wait(self, look: Callable[[], T | None], what: str) -> T:
         deadline = self._monotonic_ms() + self._patience_ms

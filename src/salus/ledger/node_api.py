@@ -8,6 +8,7 @@ method                request                   answer
 ``node.query``        :class:`Query`            encoded answer of the application's query
 ``node.blocks``       :class:`BlocksRequest`    :class:`Blocks`
 ``node.status``       :class:`StatusRequest`    :class:`NodeStatus`
+``node.newest``       :class:`NewestRequest`    :class:`Newest`
 ``node.theta``        :class:`ThetaRequest`     encoded ``ThetaBox`` (for nodes of the epoch only)
 ``node.sender``       encoded ``SealEvidence``  encoded ``SenderEvidence`` (if the doctor's seal is rubbish)
 ``node.consensus``    :class:`ConsensusBatch`   empty
@@ -18,8 +19,8 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from salus.codec import Bytes32, Label, Message, Name, Size, Text
-from salus.consensus.block import MAX_BLOCK_BYTES
+from salus.codec import Bytes32, Bytes64, Label, Message, Name, Size, Text
+from salus.consensus.block import MAX_BLOCK_BYTES, CertifiedHeader
 from salus.ledger.transactions import MAX_TRANSACTION_BYTES
 
 SUBMIT: Final = "node.submit"
@@ -27,6 +28,7 @@ OUTCOME: Final = "node.outcome"
 QUERY: Final = "node.query"
 BLOCKS: Final = "node.blocks"
 STATUS: Final = "node.status"
+NEWEST: Final = "node.newest"
 THETA: Final = "node.theta"
 SENDER: Final = "node.sender"
 CONSENSUS: Final = "node.consensus"
@@ -139,6 +141,26 @@ class NodeStatus(Message, frozen=True):
     pool: int
     epochs: Annotated[tuple[int, ...], Size(0, 64)]
     complaint: Text
+
+
+class NewestRequest(Message, frozen=True):
+    """What is the newest certified header that the node knows, now? :ivar nonce: fresh, so that no old answer fits."""
+
+    KIND = "node.newest-request"
+    nonce: Bytes32
+
+
+class Newest(Message, frozen=True):
+    """The newest certified header.
+
+    :ivar signature: by the node's registered key over (nonce, header's id), label ``sig-newest``: it is this node that says so,
+        and it says so now. Certificates alone are as good years later, and connections are not authenticated.
+    """
+
+    KIND = "node.newest"
+    node: Name
+    certified: CertifiedHeader
+    signature: Bytes64
 
 
 class ThetaRequest(Message, frozen=True):

@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from salus import labels
 from salus.consensus.pbft.crypto import Ed25519Signer
 from salus.consensus.pbft.durable import DirectoryDisk, VoteLog
 from salus.consensus.pbft.events import Action, Answer, Committed, Complaint, Dropped, EvidenceFound, Halt, Receipt
@@ -22,6 +23,7 @@ from salus.consultation.shared_value import ThetaBox
 from salus.consultation.tracing import SealEvidence
 from salus.errors import ConsensusError, Refused
 from salus.ledger import node_api as m
+from salus.ledger.answers import provable
 from salus.ledger.application import LedgerApplication
 from salus.ledger.genesis import Genesis
 from salus.node.admission import Admission
@@ -35,7 +37,7 @@ VOTES_DIRECTORY: Final = "votes"
 LEDGER_DIRECTORY: Final = "ledger"
 REMEMBERED_MAX: Final = 65_536
 """Refused transactions and pool receipts remembered for those who ask what became of them."""
-_NEEDS_REPLICA: Final = frozenset({m.SUBMIT, m.OUTCOME, m.QUERY, m.BLOCKS, m.THETA, m.SENDER})
+_NEEDS_REPLICA: Final = frozenset({m.SUBMIT, m.OUTCOME, m.QUERY, m.BLOCKS, m.THETA, m.SENDER, m.NEWEST})
 """What a node that has stopped does not answer: its state is old, and the others go on."""
 _log = structlog.get_logger(__name__)
 
@@ -53,6 +55,7 @@ class Node:
     ) -> None:
         self.genesis = genesis
         self._now_ms = now_ms
+        self._random = random
         self._transport = transport
         domain = genesis.domain()
         self.secrets = NodeSecrets(directory, domain.Pub)
@@ -94,6 +97,8 @@ class Node:
         if method == m.SENDER:
             evidence = SealEvidence.decode(body)
             return show_sender(self.genesis.domain(), self.secrets, self.application.view(), evidence).encode()
+        if method == m.NEWEST:
+            return self._newest(m.NewestRequest.decode(body).nonce).encode()
         if method == m.STATUS:
             m.StatusRequest.decode(body)
             return self.status().encode()
@@ -119,6 +124,12 @@ class Node:
         if dropped is not None:
             return m.Outcome(m.REFUSED, 0, dropped[0], dropped[1][:4096], receipts)
         return m.Outcome(m.UNKNOWN, 0, None, "", receipts)
+
+    def _newest(self, nonce: bytes) -> m.Newest:
+        certified = provable(self.application).certified
+        signed = (nonce, certified.header.id())
+        signature = self.secrets.member.sign(self.genesis.network(), labels.SIG_NEWEST, signed, self._random)
+        return m.Newest(self.name, certified, signature)
 
     def _blocks(self, request: m.BlocksRequest) -> m.Blocks:
         found: list[m.BlockWithCertificate] = []
