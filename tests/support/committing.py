@@ -8,10 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from support.embedded import DAY, DOCTOR, PASSPHRASE
-
 from salus.network.actors import DoctorActor
 from salus.network.embedded import EmbeddedNetwork
+from support.embedded import DAY, DOCTOR, PASSPHRASE
 
 
 def main(home: Path) -> None:
