@@ -25,6 +25,7 @@ from salus.terminal.cloud_client import CloudClient
 from salus.terminal.doctor import DoctorTerminal
 from salus.terminal.member import MemberTerminal, enrol_member
 from salus.terminal.patient import PatientTerminal
+from salus.terminal.reconciliation import needs_reconciling, reconcile_with_ledger
 from salus.terminal.recovery import backup
 from salus.terminal.wallet import Wallet
 from salus.terminal.wallet_content import UNUSED, ConsultationEntry
@@ -133,6 +134,20 @@ class Actor:
         backup(self._wallet, Path(path), now_ms=self._around.now_ms())
         return {"file": path, "bytes": Path(path).stat().st_size}
 
+    def reconcile(self) -> Result:
+        """Compare a restored wallet with the ledger: credentials used since, replies that can no longer be opened, lost slots."""
+        found = reconcile_with_ledger(self._wallet, self._around.ledger)
+        return {
+            "credentials_used_since": len(found.used),
+            "unreadable": [{"id": c.id, "doctor": c.doctor, "day": c.day, "sn": c.sn} for c in found.unreadable],
+            "slots_without_key": [s.sn for s in found.slots],
+        }
+
+    def _reconcile_once(self) -> None:
+        """What an interruption of restoring left."""
+        if needs_reconciling(self._wallet):
+            self.reconcile()
+
     def close(self) -> None:
         """Close the wallet."""
         self._wallet.close()
@@ -207,6 +222,7 @@ class PatientActor(Actor):
 
     def resume(self) -> Result:
         """Finish what an interruption left."""
+        self._reconcile_once()
         return {"finished": [_consultation(e) for e in self._terminal().resume()]}
 
 
@@ -317,6 +333,7 @@ class DoctorActor(MemberActor):
 
     def resume(self) -> Result:
         """Finish what an interruption left."""
+        self._reconcile_once()
         return {"finished": [t.id for t in self._terminal().resume()]}
 
 

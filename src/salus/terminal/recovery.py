@@ -46,6 +46,8 @@ from salus.terminal.wallet_content import (
 PURPOSE: Final = "backup"
 UNREADABLE: Final = "unreadable"
 """State of a consultation whose reply can no longer be opened, because its one-time keys are gone."""
+RESTORED: Final = "restored"
+"""Setting of a restored wallet until it was compared with the ledger: when its backup was made."""
 CONSULTATION_NEEDS_KEYS: Final = frozenset({"sent", "stored"})
 """States of a consultation (:mod:`salus.terminal.patient`) whose reply can only be opened with one-time keys."""
 SLOT_NEEDS_KEYS: Final = frozenset({"open", "taken", "replying"})
@@ -141,7 +143,8 @@ def restore(
     lock = HomeLock(directory)
     try:
         refuse_existing(directory)
-        wallet = Wallet(directory, lock, data_key, (wrap, phrase_wrap), opened.content, random)
+        content = opened.content.with_setting(RESTORED, str(opened.made_ms))
+        wallet = Wallet(directory, lock, data_key, (wrap, phrase_wrap), content, random)
         wallet.save()
     except BaseException:
         lock.release()

@@ -169,6 +169,10 @@ class WalletContent(Message, frozen=True):
         """A copy with one setting set."""
         return self.replace(settings=(*(s for s in self.settings if s.key != key), Setting(key, value)))
 
+    def without_setting(self, key: str) -> WalletContent:
+        """A copy without one setting."""
+        return self.replace(settings=tuple(s for s in self.settings if s.key != key))
+
     def with_contact(self, contact: Contact) -> WalletContent:
         """A copy with one contact added or replaced."""
         others = (c for c in self.contacts if (c.role, c.name) != (contact.role, contact.name))

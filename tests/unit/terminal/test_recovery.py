@@ -49,7 +49,7 @@ def test_a_backup_restores_by_passphrase_or_phrase(tmp_path, backed_up):
     wallet, path, phrase = backed_up
     by_passphrase = restored(tmp_path, path)
     assert by_passphrase.made_ms == 77
-    assert by_passphrase.wallet.content == recovery.without_used_secrets(wallet.content)
+    assert by_passphrase.wallet.content == recovery.without_used_secrets(wallet.content).with_setting(recovery.RESTORED, "77")
     by_passphrase.wallet.close()
     Wallet.open(tmp_path / "r", PASSPHRASE).close()
     by_phrase = restore(tmp_path / "r2", path, phrase=phrase, new_passphrase=b"new", cost=CHEAP_COST)

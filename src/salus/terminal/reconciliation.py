@@ -1,0 +1,103 @@
+"""A restored wallet is compared with the ledger: what was used, asked and published since the backup was made.
+
+The backup holds no one-time keys, so replies under way can no longer be opened and slots no longer be served. Both are
+listed, the first as ``unreadable``, the second to be cancelled or declined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from salus.codec import decode
+from salus.consultation.registration import DOCTOR
+from salus.consultation.request import ConsultationRequest
+from salus.ledger.client import SLOTS_LOOKED_AT, LedgerClient
+from salus.ledger.kinds.slots import CANCELLED as LEDGER_CANCELLED
+from salus.ledger.kinds.slots import Slot
+from salus.terminal.doctor import OPEN, TAKEN
+from salus.terminal.recovery import RESTORED, UNREADABLE, Reconciled, nullifier_of, reconcile, slot_file, to_reconcile
+from salus.terminal.wallet import Wallet
+from salus.terminal.wallet_content import ConsultationEntry, SlotEntry
+
+Counted = Callable[[int, int], None]
+"""Told (blocks looked at, blocks in all)."""
+
+
+def not_counted(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def needs_reconciling(wallet: Wallet) -> bool:
+    """Whether the wallet was restored and not yet compared with the ledger."""
+    return bool(wallet.content.setting(RESTORED))
+
+
+def reconcile_with_ledger(wallet: Wallet, ledger: LedgerClient, counted: Counted = not_counted) -> Reconciled:
+    """Compare and change the wallet; may be repeated.
+
+    :raises TransportError: the ledger cannot be read now; the wallet stays marked as restored.
+    """
+    ledger.refresh()
+    found = reconcile(wallet, _requests_made_since(wallet, ledger, counted).get)
+    lost = _slots_without_key(wallet, ledger) if wallet.content.role == DOCTOR else ()
+    wallet.update(lambda c: c.with_slots(lost).without_setting(RESTORED))
+    return msgspec.structs.replace(found, slots=lost)
+
+
+def _requests_made_since(wallet: Wallet, ledger: LedgerClient, counted: Counted) -> dict[bytes, ConsultationEntry]:
+    """Committed requests by nullifier; the ledger is gone through only if a credential of the wallet was used."""
+    ours: list[bytes] = []
+    for _, credential in to_reconcile(wallet).credentials:
+        ours.append(nullifier_of(wallet.content.network, credential))
+        credential.wipe()
+    wanted = {nf for nf, used in zip(ours, ledger.spent(ours), strict=True) if used}
+    found: dict[bytes, ConsultationEntry] = {}
+    for verified in ledger.follow(0) if wanted else ():
+        counted(verified.block.header.height, ledger.height)
+        for raw in verified.block.transactions:
+            if decode(raw)[0] == ConsultationRequest.KIND:
+                request = ConsultationRequest.decode(raw)
+                if request.nf in wanted:
+                    found[request.nf] = _entry(request)
+        if len(found) == len(wanted):
+            break
+    return found
+
+
+def _entry(request: ConsultationRequest) -> ConsultationEntry:
+    tx_hash = request.tx_hash()
+    return ConsultationEntry(
+        id=tx_hash.hex()[:16],
+        state=UNREADABLE,
+        doctor=request.ID_D,
+        day="",
+        sn=request.sn,
+        tx_hash=tx_hash,
+        nullifier=request.nf,
+        quarter=0,
+        index=0,
+        deadline_ms=request.valid_until_ms,
+        body_digest=request.digest,
+        body_size_bytes=request.size_bytes,
+        file_name="",
+    )
+
+
+def _slots_without_key(wallet: Wallet, ledger: LedgerClient) -> tuple[SlotEntry, ...]:
+    """A doctor's slots on the ledger that are open, or hold an unanswered request, and whose e_sn is gone."""
+    content = wallet.content
+    party = ledger.party(DOCTOR, content.name)
+    if content.member is None or party is None or party.revoked_ms:
+        return ()
+    after = ledger.next_sn(content.name)
+    sns = [sn for sn in range(max(0, after - SLOTS_LOOKED_AT), after) if not wallet.one_time.has(slot_file(sn))]
+    slots = [s for s in ledger.slots(content.name, sns) if s is not None and party.W == s.W_D and s.status != LEDGER_CANCELLED]
+    answered = ledger.answers([s.h1 for s in slots if s.h1 is not None])
+    done = {s.h1 for s, answer in zip([s for s in slots if s.h1 is not None], answered, strict=True) if answer is not None}
+    return tuple(_slot_entry(s) for s in slots if s.h1 is None or s.h1 not in done)
+
+
+def _slot_entry(slot: Slot) -> SlotEntry:
+    return SlotEntry(slot.sn, slot.day, slot.E, OPEN if slot.h1 is None else TAKEN, slot.h1, None)
