@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from salus.terminal.recovery import restore, without_used_secrets
+from salus.terminal.recovery import RESTORED, restore, without_used_secrets
 from salus.terminal.sealed import CHEAP_COST
 from salus.terminal.wallet import Wallet
 
@@ -39,7 +39,7 @@ def test_the_golden_backup_restores(tmp_path, make):
     restored = restore(tmp_path / "r", GOLDEN / "backup.sealed", passphrase=b"golden passphrase", cost=CHEAP_COST)
     with restored.wallet as wallet:
         assert restored.made_ms == make.NOW_MS
-        assert wallet.content == without_used_secrets(make.content())
+        assert wallet.content == without_used_secrets(make.content()).with_setting(RESTORED, str(make.NOW_MS))
 
 
 def test_the_golden_files_are_what_this_version_writes(tmp_path, make, monkeypatch):
