@@ -43,6 +43,7 @@ OPEN_STATES: Final = (SENT, STORED)
 
 SLOT_RACES_MAX: Final = 8
 """Lost races in one request before the patient is told; each costs a credential."""
+_HOUR_MS: Final = 3600 * 1000
 _RETRY: Final = frozenset({"slot-taken", "slot-closed", "unknown-slot", "wrong-epoch", "used-key"})
 """Refusals after which the next slot and the next credential are tried."""
 
@@ -140,7 +141,7 @@ class PatientTerminal:
         epoch = ledger.epoch()
         credential = self._take_credential()
         context = RequestContext(epoch.number, epoch.pk_BC, W_D, slot.E)
-        valid_until = self._time_ms + ledger.constants.valid_until_max_ms * 9 // 10
+        valid_until = valid_until_ms(self._time_ms, ledger.constants.valid_until_max_ms)
         with self.times.phase("request"):
             draft = RequestDraft.begin(ledger.domain, credential, doctor, slot.sn, context, valid_until, self._random)
         header = PayloadHeader(
@@ -348,6 +349,17 @@ class PatientTerminal:
         if not self._wallet.one_time.has(_one_time(id_)):
             raise Refused("erased", f"the one-time keys of {id_} are gone (read before, or restored from a backup)")
         return PendingRequest.from_secret(self._wallet.one_time.get(_one_time(id_)))
+
+
+def valid_until_ms(time_ms: int, ahead_max_ms: int) -> int:
+    """Until when a request made at ``time_ms`` is valid: a full hour, or a tenth of the longest time, whichever is shorter.
+
+    It is public and stands in two requests of one patient; in milliseconds it would tell a device by how its clock is off.
+
+    :param ahead_max_ms: how far ahead it may lie.
+    """
+    step = max(1, min(_HOUR_MS, ahead_max_ms // 10))
+    return (time_ms + ahead_max_ms * 9 // 10) // step * step
 
 
 def _one_time(id_: str) -> str:
