@@ -135,9 +135,12 @@ class Session:
         return self._settings
 
     def _start_logging(self) -> None:
+        from salus.config import LogSettings
         from salus.logging import setup_logging
 
-        setup_logging(self.settings.log.level, self.settings.log.format)
+        log = self.settings.log
+        # what went wrong on the way is told by the command's own line, unless somebody asked for more
+        setup_logging("error" if log == LogSettings() else log.level, log.format)
 
     @property
     def home(self) -> Path:

@@ -248,7 +248,7 @@ class Index:
         try:
             yield
         except OperationalError as error:
-            raise StorageError(f"the index {self._shown} cannot be used: {error.orig}; check disk, path and server") from error
+            raise StorageError(f"the index {self._shown} fails ({error.orig}); check path, server and disk (full?)") from error
         except DatabaseError as error:
             raise DamagedFile(f"{self._damaged()} ({error.orig})") from error
         except SQLAlchemyError as error:

@@ -169,12 +169,12 @@ class Uploads:
         s = self._settings
         with self._open_lock:
             announced = sum(self._open.values())
-            room = s.store_bytes_max - self._shelf.total_bytes - announced
-            fits = len(self._open) < s.uploads_open_max and request.size_bytes <= room
-            if fits and request.size_bytes + s.reserve_bytes <= self._shelf.store.free_bytes():
+            allowed = s.store_bytes_max - self._shelf.total_bytes - announced
+            room = min(allowed, self._shelf.store.free_bytes() - s.reserve_bytes)
+            if len(self._open) < s.uploads_open_max and request.size_bytes <= room:
                 self._open[request.upload] = request.size_bytes
                 return
-        raise Refused("no-room", f"{len(self._open)} uploads are open and {max(room, 0)} bytes are free; try again later")
+        raise Refused("no-room", f"{len(self._open)} uploads are open, room is for {max(room, 0)} bytes; try again later")
 
     def _finished(self, request: UploadBegin) -> UploadBegin | None:
         found = self._index.finished_upload(request.upload)

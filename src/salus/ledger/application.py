@@ -143,7 +143,12 @@ class LedgerApplication:
         """
         from salus.ledger.storage.sqlite import SqliteStore
 
-        return cls(SqliteStore.open_or_create(directory), genesis, secrets, registry)
+        store = SqliteStore.open_or_create(directory)
+        try:
+            return cls(store, genesis, secrets, registry)
+        except BaseException:
+            store.close()
+            raise
 
     def close(self) -> None:
         """Release the store; everything committed is durable already."""

@@ -255,6 +255,8 @@ class Asking:
         if refusals:
             few = f"{len(refusals)} of {len(self._nodes)} nodes say so, too few to be believed"
             raise TransportError(f"{refusals[0]}; {few}; {failure}")
+        if isinstance(failure, Refused):  # of a node that could not do it, not of one that judged it: nothing is decided
+            raise TransportError(str(failure))
         raise failure or TransportError("no node is known")
 
     def _pass_over(self, node: str) -> None:

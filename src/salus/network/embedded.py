@@ -312,6 +312,10 @@ class EmbeddedNetwork:
 
     def _wait_ms(self, wait_ms: int) -> None:
         self.settle()
+        stopped = [node for node in self.nodes if node.runner.error]
+        if stopped and len(self.nodes) - len(stopped) < self.genesis.validators().quorum:
+            # they do not come back in this process: whoever waits need not wait until the end of its patience
+            raise ConsensusError(f"{len(stopped)} of {len(self.nodes)} nodes have stopped: {stopped[0].runner.error}")
         time.sleep(min(wait_ms, 5) / 1000)
 
     def surroundings(self, transport: Transport | None = None) -> Surroundings:

@@ -68,9 +68,13 @@ class Node:
         self._complaint = ""
         self._committed = False
         config = Config(domain.network, self.name, genesis.hash(), genesis.validators())
-        votes = VoteLog(DirectoryDisk(directory / VOTES_DIRECTORY))
         signer = Ed25519Signer(self.secrets.consensus_seed)
-        self.runner = ReplicaRunner(config, signer, self.application, votes, now_ms, listener=self._hear)
+        try:
+            votes = VoteLog(DirectoryDisk(directory / VOTES_DIRECTORY))
+            self.runner = ReplicaRunner(config, signer, self.application, votes, now_ms, listener=self._hear)
+        except BaseException:
+            self.application.close()
+            raise
 
     # --- answering ---
 
