@@ -12,7 +12,8 @@ import pytest
 
 from salus.consensus.pbft import runner
 from salus.ledger import decoded
-from salus.ledger.kinds.protocol import Activation, Approval
+from salus.ledger.kinds.protocol import Activation
+from salus.ledger.kinds.voters import Approval
 from salus.ledger.transactions import MAX_TRANSACTION_BYTES
 from support.embedded import found_network
 from support.ledger_world import LedgerWorld

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from salus.centre.store import CentreStore
 from salus.consultation.credentials import IssuingRequest, PidKeys
 from salus.consultation.enrolment import EnrolmentStatement
-from salus.consultation.registration import INSTITUTION, CentreKey
+from salus.consultation.registration import CentreKey
 from salus.consultation.trace_call import TraceCall, check_trace_call
-from salus.consultation.tracing import DoctorEvidence, Trace, VerifiedSender, enough_approvals, find_identity, record_opening
+from salus.consultation.tracing import DoctorEvidence, Trace, VerifiedSender, find_identity, record_opening
 from salus.errors import CodecError, DamagedFile, Refused, refuse_unless
 from salus.ledger.client import LedgerClient
 from salus.ledger.evidence import Evidence, check_case, verify_evidence
@@ -69,10 +69,9 @@ class TraceOffice:
     def _record(self, case: bytes) -> None:
         """Step 8: who asked, who approved and when it was opened are on the ledger before anything is decrypted."""
         record = self._ledger.case(case)
-        institutions = [p.name for p in self._ledger.parties(INSTITUTION) if not p.revoked_ms]
-        approvals = len(set(record.approved_by) & set(institutions))
-        enough = enough_approvals(record.approved_by, institutions)
-        refuse_unless(enough, "no-quorum", f"{approvals} of {len(institutions)} institutions approve; more than 2/3 must")
+        approvals, institutions = self._ledger.quorum(record.approved_by)
+        enough = 3 * approvals > 2 * institutions
+        refuse_unless(enough, "no-quorum", f"{approvals} of {institutions} institutions approve; more than 2/3 must")
         if record.opened_ms:
             return
         opening = record_opening(self._ledger.network, self._key, self._name, case, self._random)

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from salus.consensus.block import Block, Certificate, CertifiedHeader, check_body, transaction_hash, verify_decided
+from salus.consultation.registration import INSTITUTION
 from salus.consultation.tracing import SealEvidence, SenderEvidence, TraceRequest, verify_sender_evidence
 from salus.errors import REASONS, Refused, TransportError
 from salus.ledger import queries as q
@@ -18,9 +19,19 @@ from salus.ledger.asking import Asking
 from salus.ledger.epoch_state import EPOCHS, STATUS, epoch_key
 from salus.ledger.expiry import due_ms_of
 from salus.ledger.kinds.consultations import ANSWERS, NULLIFIER, REQUESTS, Request
-from salus.ledger.kinds.parties import DIRECTORY, DIRECTORY_COUNT, PARTIES, REVOKED_CREDENTIAL, Party, directory_key, party_key
+from salus.ledger.kinds.parties import (
+    DIRECTORY,
+    DIRECTORY_COUNT,
+    PARTIES,
+    REVOKED_CREDENTIAL,
+    Party,
+    directory_key,
+    key_digest,
+    party_key,
+)
 from salus.ledger.kinds.slots import NEXT_SN, OPEN, SLOTS, Slot, slot_key
 from salus.ledger.kinds.tracing import ASKERS, CASES, Case
+from salus.ledger.kinds.voters import VOTERS, VOTERS_LIST
 from salus.ledger.node_api import (
     BLOCKS,
     OUTCOME,
@@ -235,6 +246,17 @@ class LedgerClient(Asking):
         """Whether a credential's hp, or the digest of an enrolment key, stands revoked."""
         value = self._raw_states(REVOKED_CREDENTIAL, [digest])[0]
         return value is not None and due_ms_of(value) > self.time_ms
+
+    def quorum(self, approvers: Sequence[str]) -> tuple[int, int]:
+        """How many of ``approvers`` have a say now, and how many institutions were ever given one; more than 2/3 decide."""
+        found = self._state(PARTIES, [party_key(INSTITUTION, name) for name in approvers])
+        says = self._state(VOTERS, [name.encode() for name in approvers])
+        live = sum(
+            party is not None and voter is not None and not party.revoked_ms and voter.key_digest == key_digest(party.W)
+            for party, voter in zip(found, says, strict=True)
+        )
+        counted = self._state(DIRECTORY_COUNT, [VOTERS_LIST.encode()])[0]
+        return live, 0 if counted is None else counted.count
 
     def trace_request(self, case: bytes) -> TraceRequest:
         """The transaction that opened a case."""

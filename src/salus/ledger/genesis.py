@@ -39,14 +39,15 @@ from salus.ledger.kinds.parties import (
     Institution,
     Node,
     add_party,
+    key_digest,
 )
 from salus.ledger.kinds.protocol import PROTOCOL, Protocol
+from salus.ledger.kinds.voters import MAX_INSTITUTIONS, give_say
 from salus.ledger.state import EmptyState, Overlay, Table, Write
 from salus.symmetric import Random, h2
 
 INSTITUTIONS_AT_LEAST: Final = 4
 """Fewest institutions: approvals by more than 2/3 of them always take three."""
-MAX_INSTITUTIONS: Final = 256
 MAX_NODES: Final = 200
 MAX_CLOUDS: Final = 16
 FIRST_EPOCH: Final = 1
@@ -179,6 +180,7 @@ def initial_writes(genesis: Genesis) -> tuple[Write, ...]:
         add_party(state, core.time_ms, institution.member, institution.display_name, W)
         name = institution.member.name
         INSTITUTIONS.put(state, name.encode(), Institution(name, institution.level, institution.weight))
+        give_say(state, name, key_digest(W))
     operators = {node: i.member.name for i in core.institutions for node in i.nodes}
     seats = {}
     for node, record in zip(core.nodes, genesis.node_records, strict=True):

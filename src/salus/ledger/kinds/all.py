@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from salus.ledger.kinds import consultations, epochs, misbehaviour, parties, protocol, slots, tracing
+from salus.ledger.kinds import consultations, epochs, misbehaviour, parties, protocol, slots, tracing, voters
 from salus.ledger.transactions import Registry
 
 PROTOCOL_VERSION: Final = 1
@@ -16,6 +16,7 @@ REGISTRY: Final = Registry(
         *slots.KINDS,
         *parties.KINDS,
         *epochs.KINDS,
+        *voters.KINDS,
         *tracing.KINDS,
         *misbehaviour.KINDS,
         *protocol.KINDS,

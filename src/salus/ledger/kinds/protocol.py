@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import Annotated, Final
+from typing import Final
 
 from salus import labels
-from salus.codec import Bytes64, Message, Name, Size
-from salus.consultation.registration import INSTITUTION, SUITE, MemberKey
+from salus.codec import Message
+from salus.consultation.registration import MemberKey
 from salus.errors import refuse_unless
-from salus.ledger.kinds.parties import live_party
-from salus.ledger.kinds.tracing import MAX_INSTITUTIONS, live_institutions
+from salus.ledger.kinds.voters import Approval, Approvals, approval_claims
 from salus.ledger.signatures import Claim
 from salus.ledger.state import Overlay, StateView, Table
 from salus.ledger.transactions import BlockContext, KindSpec, Transaction
 from salus.symmetric import Random
 
 
-class Approval(Message, frozen=True):
-    """One institution's signature over (version, height)."""
-
-    KIND = "protocol.approval"
-    institution: Name
-    signature: Bytes64
-
-
 class Activation(Message, frozen=True):
     """Make protocol ``version`` active from ``height`` on.
 
-    :ivar approvals: of distinct institutions, by ascending name.
+    :ivar approvals: of distinct institutions with a say, by ascending name.
     """
 
     KIND = "protocol.activate"
     version: int
     height: int
-    approvals: Annotated[tuple[Approval, ...], Size(1, MAX_INSTITUTIONS)]
+    approvals: Approvals
 
 
 class Protocol(Message, frozen=True):
@@ -80,18 +70,7 @@ class _Activate:
         earliest = context.height + context.constants.activation_notice_blocks
         refuse_unless(message.height >= earliest, "notice-too-short", f"height {earliest} at the earliest")
         refuse_unless(message.height < 1 << 63, "bad-encoding", "heights are below 2^63")
-        names = [a.institution for a in message.approvals]
-        ascending = all(a < b for a, b in pairwise(names))
-        refuse_unless(ascending, "bad-encoding", "approvals are by ascending name")
-        claims = []
-        for approval in message.approvals:
-            party = live_party(view, INSTITUTION, approval.institution)
-            fields = (context.network, party.name, party.W)
-            signed = (message.version, message.height)
-            claims.append(Claim(labels.SIG_ACTIVATE, SUITE, party.W, fields, signed, approval.signature, what=party.name))
-        total = len(live_institutions(view))
-        refuse_unless(3 * len(claims) > 2 * total, "no-quorum", f"{len(claims)} of {total} institutions approve")
-        return claims
+        return approval_claims(view, context, labels.SIG_ACTIVATE, (message.version, message.height), message.approvals)
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[Activation]) -> None:
         version = PROTOCOL.need(state, b"").version

@@ -15,19 +15,17 @@ from salus.consultation.tracing import (
     check_approval,
     check_opening,
     check_trace_request,
-    enough_approvals,
 )
 from salus.errors import Refused, refuse_unless
 from salus.ledger.kinds.consultations import REQUESTS
-from salus.ledger.kinds.parties import CENTRE, DIRECTORY, DIRECTORY_COUNT, PARTIES, Party, directory_key, live_party, party_key
+from salus.ledger.kinds.parties import CENTRE, PARTIES, Party, party_key
+from salus.ledger.kinds.voters import MAX_INSTITUTIONS, enough, voting_institution
 from salus.ledger.signatures import Claim
 from salus.ledger.state import Overlay, StateView, Table
 from salus.ledger.transactions import BlockContext, KindSpec, Transaction
 
 ASKERS: Final = (DOCTOR, INSTITUTION, NODE)
 """Roles that may ask for a sender."""
-MAX_INSTITUTIONS: Final = 256
-"""Institutions of one network: their approvals of a case are counted one by one."""
 
 
 class Case(Message, frozen=True):
@@ -45,13 +43,6 @@ class Case(Message, frozen=True):
 
 
 CASES: Final = Table("case", Case)
-
-
-def live_institutions(view: StateView) -> list[str]:
-    """Names of all institutions whose registration is live, in the order of their registration."""
-    count = DIRECTORY_COUNT.need(view, INSTITUTION.encode()).count
-    names = [DIRECTORY.need(view, directory_key(INSTITUTION, i)).name for i in range(count)]
-    return [name for name in names if not PARTIES.need(view, party_key(INSTITUTION, name)).revoked_ms]
 
 
 def find_case(view: StateView, case: bytes) -> Case:
@@ -87,7 +78,7 @@ class _Approve:
     def check(self, view: StateView, context: BlockContext, tx: Transaction[TraceApproval]) -> list[Claim]:
         message = tx.message
         case = find_case(view, message.case)
-        institution = live_party(view, INSTITUTION, message.institution)
+        institution = voting_institution(view, message.institution)
         refuse_unless(message.institution not in case.approved_by, "already-done", f"{message.institution} has approved")
         refuse_unless(len(case.approved_by) < MAX_INSTITUTIONS, "already-done", "the case has all approvals that count")
         check_approval(context.network, message, institution.W)
@@ -100,14 +91,13 @@ class _Approve:
 
 
 class _Opening:
-    """Tracing, step 8: only with approval by more than 2/3 of the live institutions."""
+    """Tracing, step 8: only with approval by more than 2/3 of the institutions with a say."""
 
     def check(self, view: StateView, context: BlockContext, tx: Transaction[TraceOpening]) -> list[Claim]:
         message = tx.message
         case = find_case(view, message.case)
         refuse_unless(case.opened_ms == 0, "already-done", "the case is open")
-        enough = enough_approvals(case.approved_by, live_institutions(view))
-        refuse_unless(enough, "no-quorum", f"{len(case.approved_by)} institutions approve")
+        refuse_unless(enough(view, case.approved_by), "no-quorum", f"{len(case.approved_by)} institutions approve")
         centre = CENTRE.need(view, b"")
         refuse_unless(message.centre == centre.name, "not-authorised", f"{message.centre} is not the centre")
         check_opening(context.network, message, centre.signing_key)
