@@ -31,6 +31,7 @@ from salus.files import read_key_file
 from salus.groups.ristretto255 import Point, Scalar, base_mul, decode_point, decode_scalar
 from salus.ledger.client import LedgerClient
 from salus.ledger.constants import Constants
+from salus.network.actors import DoctorActor
 from salus.network.embedded import EmbeddedNetwork
 from salus.network.home import Home
 from salus.node.secrets import NodeKeyFile
@@ -224,13 +225,7 @@ def test_a_thief_of_everything(tmp_path: Path) -> None:
         theta = network.nodes[0].secrets.theta(asked.context.epoch, asked.context.pk_BC)
         assert theta is not None
         gone["theta"] = theta.encode()
-        clock.advance(CONSTANTS.epoch_length_ms)
-        doctor.publish(DAY, 1)
-        for node in network.nodes:
-            node.attend()
-        network.settle()
-        clock.advance(CONSTANTS.epoch_grace_ms)
-        doctor.publish(DAY, 1)
+        end_epoch(network, clock, doctor)
         thief = Thief(home, tmp_path / "after", Pub)
         assert not thief.opens_sender(asked)
         assert not thief.only(*everyone).opens_record(asked)
@@ -238,6 +233,17 @@ def test_a_thief_of_everything(tmp_path: Path) -> None:
         for person in ("patient-anna", "doctor-st-anne.dr-test"):
             assert not list((thief.home.directory / person / "staging").iterdir())
             assert not list((thief.home.directory / person / "outgoing").iterdir())
+
+
+def end_epoch(network: EmbeddedNetwork, clock: Clock, doctor: DoctorActor) -> None:
+    """A new epoch starts, and the grace of the one before it passes."""
+    clock.advance(CONSTANTS.epoch_length_ms)
+    doctor.publish(DAY, 1)
+    for node in network.nodes:
+        node.attend()
+    network.settle()
+    clock.advance(CONSTANTS.epoch_grace_ms)
+    doctor.publish(DAY, 1)
 
 
 def keep_a_D(network: EmbeddedNetwork, doctor: object, kept: list[bytes]) -> None:

@@ -86,8 +86,16 @@ class Application(Protocol):
     def check_transactions(self, transactions: Sequence[bytes], time_ms: int) -> list[CheckResult]:
         """Pool admission of a batch against the committed state: public and secret checks."""
 
-    def prepare_proposal(self, height: int, time_ms: int, proposer: str, missed: tuple[str, ...], misbehaviour: tuple[bytes, ...],
-                         transactions: Sequence[bytes], max_bytes: int) -> list[bytes]:
+    def prepare_proposal(
+        self,
+        height: int,
+        time_ms: int,
+        proposer: str,
+        missed: tuple[str, ...],
+        misbehaviour: tuple[bytes, ...],
+        transactions: Sequence[bytes],
+        max_bytes: int,
+    ) -> list[bytes]:
         """Choose and order transactions for a block by trial application; those that fail are left out."""
 
     def validate_proposal(self, block: BlockInput, *, secret_checks: bool) -> BlockVerdict:
