@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import shutil
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +21,20 @@ DOCTOR = "st-anne/dr-test"
 
 
 def found_network(home: Path, **options: Any) -> EmbeddedNetwork:
-    """A fresh network in ``home``."""
-    return EmbeddedNetwork.create(home, PASSPHRASE, cost=CHEAP, **options)
+    """A fresh network in ``home``: founded there if it is to differ from others, else a copy of one that was founded before."""
+    if set(options) - {"now_ms", "random"} or home.exists():
+        return EmbeddedNetwork.create(home, PASSPHRASE, cost=CHEAP, **options)
+    shutil.copytree(founded_home(), home)
+    return EmbeddedNetwork.open(home, **options)
+
+
+@functools.cache
+def founded_home() -> Path:
+    """A home that was founded and closed, made once for all tests of a process: never to be opened itself."""
+    directory = Path(tempfile.mkdtemp(prefix="salus-tests-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    EmbeddedNetwork.create(directory / "home", PASSPHRASE, cost=CHEAP).close()
+    return directory / "home"
 
 
 def enrolled_doctor(network: EmbeddedNetwork, name: str = DOCTOR, *, slots: int = 8) -> DoctorActor:

@@ -234,9 +234,10 @@ class Asking:
 
         :param needed: a refusal proves nothing, so it is believed only if this many nodes refuse: by default one more than
             may lie.
-        :raises Refused: so many nodes refuse; the reason that most of them give.
+        :raises Refused: so many nodes refuse; for the reason that as many give, else for the one that most give.
         :raises TransportError: no node answers so that it holds, or too few to believe their refusal.
         """
+        enough = needed or self._validators.faulty + 1
         refusals: list[Refused] = []
         failure: Refused | TransportError | None = None
         for node in list(self._nodes):
@@ -250,8 +251,10 @@ class Asking:
                     failure = refused
                     continue
                 refusals.append(refused)
-                if len(refusals) >= (needed or self._validators.faulty + 1):
-                    raise _most_common(refusals) from None
+                if sum(r.reason == refused.reason for r in refusals) >= enough:
+                    raise refused
+        if len(refusals) >= enough:
+            raise _most_common(refusals)
         if refusals:
             few = f"{len(refusals)} of {len(self._nodes)} nodes say so, too few to be believed"
             raise TransportError(f"{refusals[0]}; {few}; {failure}")
