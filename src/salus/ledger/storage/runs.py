@@ -15,6 +15,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from types import NoneType
+from operator import itemgetter
 from typing import Any, Final, Protocol, cast
 
 from salus.codec import decode, encode
@@ -47,6 +48,7 @@ class Missing:
 
 
 MISSING: Final = Missing()
+_key: Final[Callable[[Entry], bytes]] = itemgetter(0)
 
 
 class Run:
@@ -72,13 +74,15 @@ class Run:
         """Number of its pages."""
         return -(-len(self.prefixes) // ENTRIES_A_PAGE)
 
-    def find(self, store: PageStore, key: bytes) -> bytes | Missing | None:
-        """Value of a key, None if it is marked as deleted, or MISSING."""
+    def find(self, store: PageStore, key: bytes, place: int) -> bytes | Missing | None:
+        """Value of a key, None if it is marked as deleted, or MISSING.
+
+        :param place: of the first entry with the key's prefix.
+        """
         prefix = int.from_bytes(key[:4], "big")
-        place = bisect_left(self.prefixes, prefix)
         while place < len(self.prefixes) and self.prefixes[place] == prefix:
             page, offset = divmod(place, ENTRIES_A_PAGE)
-            found, value = read_entries(store, self.number, page)[offset]
+            found, value = read_entry(store, self.number, page, offset)
             if found == key:
                 return value
             place += 1
@@ -141,7 +145,7 @@ class Merge:
                 break
             merged = self._take(min(ahead))
             handled += len(merged)
-            entries = sorted(merged.items())
+            entries = sorted(merged.items(), key=_key)
             pages += self._out.add([e for e in entries if e[1] is not None] if self._drop_deleted else entries)
         self.written += len(pages)
         return pages
@@ -162,7 +166,7 @@ class Merge:
         merged: dict[bytes, bytes | None] = {}
         for i, entries in enumerate(self._loaded):
             if entries:
-                cut = bisect_right(entries, last, key=_key)
+                cut = len(entries) if entries[-1][0] <= last else bisect_right(entries, last, key=_key)
                 merged.update(entries[:cut])
                 self._loaded[i] = entries[cut:]
         return merged
@@ -189,7 +193,7 @@ class RunSet:
     def __init__(self, store: PageStore, runs: Sequence[Run], next_number: Callable[[], int]) -> None:
         self._store = store
         self._next_number = next_number
-        self._runs = sorted(runs, key=_order)
+        self._set_runs(runs)
         self._merges: list[Merge] = []
         self._start_merges()
 
@@ -200,10 +204,14 @@ class RunSet:
 
     def find(self, key: bytes) -> bytes | Missing | None:
         """Newest value of a key, None if it is deleted, or MISSING."""
-        for run in reversed(self._runs):
-            value = run.find(self._store, key)
-            if not isinstance(value, Missing):
-                return value
+        prefix = int.from_bytes(key[:4], "big")
+        for prefixes, run in self._newest_first:
+            place = bisect_left(prefixes, prefix)
+            # Nearly all runs are passed by here: they do not have even the prefix.
+            if place < len(prefixes) and prefixes[place] == prefix:
+                value = run.find(self._store, key, place)
+                if not isinstance(value, Missing):
+                    return value
         return MISSING
 
     def entries(self, newest: Sequence[Entry]) -> Iterator[list[tuple[bytes, bytes]]]:
@@ -238,7 +246,7 @@ class RunSet:
     def adopt(self, changes: Changes) -> None:
         """Take over what was written, once it is committed; starts the merges that are due."""
         gone = {id(run) for run in changes.old_runs}
-        self._runs = sorted([r for r in self._runs if id(r) not in gone] + changes.new_runs, key=_order)
+        self._set_runs([r for r in self._runs if id(r) not in gone] + changes.new_runs)
         self._merges = [m for m in self._merges if not m.done]
         self._start_merges()
 
@@ -248,6 +256,10 @@ class RunSet:
         self._merges = []
         self._start_merges()
         return numbers
+
+    def _set_runs(self, runs: Sequence[Run]) -> None:
+        self._runs = sorted(runs, key=_order)
+        self._newest_first = [(run.prefixes, run) for run in reversed(self._runs)]
 
     def _fold(self, entries: Sequence[Entry], changes: Changes) -> Run:
         number, new = self._next_number(), NewRun()
@@ -289,9 +301,17 @@ def decode_page(page: bytes) -> Sequence[Entry]:
     :raises CodecError: if it is not the encoding of a page.
     """
     entries: Any = decode(page)
-    if type(entries) is not tuple or not all(map(_is_entry, entries)):
+    if type(entries) is not tuple or not _are_entries(entries):
         raise CodecError("a page is a tuple of keys with their values")
     return cast("Sequence[Entry]", entries)
+
+
+def _are_entries(items: tuple[Any, ...]) -> bool:
+    """:func:`_is_entry` of all, in a few passes over all of them."""
+    if {*map(type, items)} - {tuple} or {*map(len, items)} - {2}:
+        return False
+    keys, values = map(itemgetter(0), items), map(itemgetter(1), items)
+    return not ({*map(type, keys)} - {bytes} or {*map(type, values)} - {bytes, NoneType})
 
 
 def _is_entry(item: Any) -> bool:
@@ -310,6 +330,21 @@ def read_entries(store: PageStore, run: int, number: int) -> Sequence[Entry]:
         raise DamagedFile(f"page {number} of run {run} is damaged: {error}") from None
 
 
+def read_entry(store: PageStore, run: int, number: int, offset: int) -> Entry:
+    """One entry of one page; of the others only the encoding is checked.
+
+    :raises DamagedFile: if it is not there.
+    """
+    page = store.read_page(run, number)
+    try:
+        entries: Any = decode(page)
+    except CodecError as error:
+        raise DamagedFile(f"page {number} of run {run} is damaged: {error}") from None
+    if type(entries) is not tuple or offset >= len(entries) or not _is_entry(entries[offset]):
+        raise DamagedFile(f"page {number} of run {run} is damaged: entry {offset} is not there")
+    return cast("Entry", entries[offset])
+
+
 def unpack_prefixes(data: bytes) -> tuple[int, ...]:
     """Prefixes from four big-endian bytes each.
 
@@ -323,10 +358,6 @@ def unpack_prefixes(data: bytes) -> tuple[int, ...]:
 def pack_prefixes(prefixes: array[int]) -> bytes:
     """Inverse of :func:`unpack_prefixes`."""
     return struct.pack(f">{len(prefixes)}I", *prefixes)
-
-
-def _key(entry: Entry) -> bytes:
-    return entry[0]
 
 
 def _order(run: Run) -> int:

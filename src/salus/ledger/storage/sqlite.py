@@ -122,22 +122,15 @@ class SqliteStore:
             return self._recent.values[key]
         value = self._cache.get(key)
         if value is None:
-            with self._reading():
-                found = self._runs.sets[STATE].find(key)
-            if isinstance(found, Missing) or found is None:
-                return None
-            self._cache.put(key, found)
-            value = found
+            value = self._find(STATE, key)
+            if value is not None:
+                self._cache.put(key, value)
         return value
 
     def value_before(self, key: bytes) -> bytes | None:
         """Value in front of the last block."""
         known, value = self._recent.find_before(key)
-        if known:
-            return value
-        with self._reading():
-            found = self._runs.sets[STATE].find(key)
-        return None if isinstance(found, Missing) else found
+        return value if known else self._find(STATE, key)
 
     def base(self) -> tuple[int, Iterator[list[tuple[bytes, bytes]]]]:
         """Height and leaves of the state in the runs."""
@@ -155,11 +148,9 @@ class SqliteStore:
         """(height, index) of a committed transaction."""
         place = self._recent.positions.get(tx_hash)
         if place is None:
-            with self._reading():
-                found = self._runs.sets[INDEX].find(tx_hash)
-            if isinstance(found, Missing) or found is None:
+            place = self._find(INDEX, tx_hash)
+            if place is None:
                 return None
-            place = found
         return int.from_bytes(place[:8], "big"), int.from_bytes(place[8:], "big")
 
     def log_first(self) -> int:
@@ -272,6 +263,14 @@ class SqliteStore:
 
     # --- inside ---
 
+    def _find(self, which: int, key: bytes) -> bytes | None:
+        """Newest value of a key in the runs of one map; :meth:`_reading` without its context, for this is read most."""
+        try:
+            found = self._runs.sets[which].find(key)
+        except (sqlite3.Error, CodecError) as error:
+            raise self._unreadable(error) from None
+        return None if isinstance(found, Missing) else found
+
     def _load(self) -> None:
         row = self._connection.execute("SELECT MAX(height) FROM blocks").fetchone()
         if row[0] is None:
@@ -333,10 +332,13 @@ class SqliteStore:
     def _reading(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
-            raise schema.as_storage_error(self._path, error) from None
-        except CodecError as error:
-            raise DamagedFile(f"{self._path} is damaged ({error}); restore this node from its peers") from None
+        except (sqlite3.Error, CodecError) as error:
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: sqlite3.Error | CodecError) -> StorageError | DamagedFile:
+        if isinstance(error, CodecError):
+            return DamagedFile(f"{self._path} is damaged ({error}); restore this node from its peers")
+        return schema.as_storage_error(self._path, error)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
