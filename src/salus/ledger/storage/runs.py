@@ -14,8 +14,8 @@ import struct
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from types import NoneType
 from operator import itemgetter
+from types import NoneType
 from typing import Any, Final, Protocol, cast
 
 from salus.codec import decode, encode
