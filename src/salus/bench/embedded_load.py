@@ -22,7 +22,7 @@ import msgspec
 from salus.bench.embedded_requests import build_requests, open_slots, read_requests, register_doctors
 from salus.consensus.block import transaction_hash
 from salus.errors import ConsensusError
-from salus.ledger.application import CommittedBlock
+from salus.ledger.committed import CommittedBlock
 from salus.ledger.node_api import COMMITTED, SUBMIT, SUBMIT_MAX, Submission, Submit
 from salus.network.embedded import EmbeddedNetwork
 from salus.terminal.sealed import Argon2Cost

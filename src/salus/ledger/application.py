@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -14,81 +14,22 @@ from salus.consensus.interface import ApplicationInfo, BlockInput, BlockVerdict,
 from salus.errors import ConsensusError, Refused, StorageError, refuse_unless
 from salus.ledger import answers, snapshots
 from salus.ledger.apply import AppliedBlock, BlockRun, InvalidBlock, application_hash, apply_block
+from salus.ledger.committed import CommittedBlock, CommittedState, SecretChecker
 from salus.ledger.decoded import DecodedTransactions
 from salus.ledger.genesis import NETWORK, Genesis, initial_writes
 from salus.ledger.kinds.all import REGISTRY
 from salus.ledger.merkle_log import EMPTY_LOG
 from salus.ledger.merkle_map import value_digest
 from salus.ledger.signatures import AnyClaim, VerifiedClaims, failing_claims
-from salus.ledger.state import KnownReads, StateView, Write, state_key
+from salus.ledger.state import StateView, Write
 from salus.ledger.storage.interface import BlockRow, Head, LedgerStore
 from salus.ledger.storage.memory import MemoryStore
-from salus.ledger.transactions import Event, Registry, Transaction
+from salus.ledger.transactions import Registry, Transaction
 
 VERSIONS_KEPT: Final = 20
 """Versions of the map that proofs can be made against; the protocol promises sixteen. Each pins the paths it changed."""
 TRIALS_KEPT: Final = 4
 """Trial results of blocks at the next height: the own proposal, and those of a few views."""
-
-
-class SecretChecker(Protocol):
-    """Checks that need the nodes' shared value; the node provides it (docs/protocol/consultation.md, "envelope")."""
-
-    def check(self, view: StateView, time_ms: int, transactions: Sequence[Transaction[Any]]) -> list[Refused | None]:
-        """Open and verify anonymous envelopes, with the state in front of the block and the block's time.
-
-        A pass may be kept by transaction hash; quarter and revocation of the sender are checked again every time.
-
-        :return: for each transaction None if it passes, else the refusal; ``no-shared-value`` if this node lacks the
-            epoch's theta and so cannot tell.
-        """
-
-
-class CommittedBlock(msgspec.Struct, frozen=True):
-    """What listeners hear of a commit."""
-
-    block: BlockInput
-    applied: AppliedBlock
-    application_hash: bytes
-
-    @property
-    def events(self) -> tuple[Event, ...]:
-        """The block's events."""
-        return self.applied.events
-
-
-class CommittedState:
-    """Read-only view of the state after one committed block.
-
-    :param reads: what was read of this state already.
-    """
-
-    __slots__ = ("_reads", "_store", "_tree", "_version")
-
-    def __init__(self, store: LedgerStore, tree: MerkleMap, version: int, reads: KnownReads | None = None) -> None:
-        self._store = store
-        self._tree = tree
-        self._version = version
-        self._reads = KnownReads() if reads is None else reads
-
-    def get(self, kind: str, raw: bytes) -> bytes | None:
-        """The value under (kind, raw key); most absent keys are told by the map in memory, without the disk."""
-        key = state_key(kind, raw)
-        known, value = self._reads.find(key)
-        if known:
-            return value
-        if self._tree.get(key, self._version) is not None:
-            value = self._store.value(key)
-            if value is None:
-                raise StorageError(f"a value of kind {kind} is in the map but not in the store: the state is damaged")
-        self._reads.add(key, value)
-        return value
-
-    def after(self, version: int, writes: Sequence[Write]) -> CommittedState:
-        """The state after the next block; what was read before and is not written by it is still known."""
-        reads, self._reads = self._reads, KnownReads()
-        reads.write(writes)
-        return CommittedState(self._store, self._tree, version, reads)
 
 
 class _Finalised(msgspec.Struct, frozen=True):

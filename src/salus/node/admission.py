@@ -32,7 +32,7 @@ Item = tuple[bytes, int, bytes, Scalar, bytes, bytes]
 
 
 class Admission:
-    """Implements :class:`salus.ledger.application.SecretChecker` for consultation requests."""
+    """Implements :class:`salus.ledger.committed.SecretChecker` for consultation requests."""
 
     def __init__(self, domain: Domain, secrets: NodeSecrets) -> None:
         self._domain = domain
