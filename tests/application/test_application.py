@@ -16,8 +16,8 @@ from salus.consensus.interface import Application, BlockInput
 from salus.errors import ConsensusError, DamagedFile, Refused, StorageError
 from salus.ledger import application as module
 from salus.ledger.application import LedgerApplication
-from salus.ledger.committed import CommittedBlock
 from salus.ledger.apply import InvalidBlock, apply_block
+from salus.ledger.committed import CommittedBlock
 from salus.ledger.kinds.all import REGISTRY
 from salus.ledger.kinds.parties import PARTIES, party_key
 from salus.ledger.signatures import VerifiedClaims
