@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from salus.bench.claims import table_6
+from salus.bench.embedded import embedded_network
 from salus.bench.floors import floor_primitives
 from salus.bench.model import Context, PartFunction, Progress, Result, no_progress, run_parts, write_text
 from salus.bench.phases import admission, published_phases, repaired_phases
@@ -36,6 +37,7 @@ PARTS: Final[list[tuple[str, PartFunction]]] = [
     ("admission in batches", admission),
     ("figure 4(a)", figure_4a),
     ("message sizes", message_sizes),
+    ("embedded network under load", embedded_network),
     ("claims of Table 6", table_6),
 ]
 """What is measured, in order."""
