@@ -267,8 +267,17 @@ def test_a_false_accusation_convicts_the_accuser(world: LedgerWorld, chain: Chai
     record = RECORDS.get(view, liar.member.name.encode())
     assert record is not None
     assert record.convictions == 1
-    assert epoch(chain, 1).deal == deal
-    assert reason(chain, accusation.encode()) == "already-done"
+    # Everyone knows theta now: it never serves, and the others deal again without the liar.
+    left = epoch(chain, 1)
+    assert (left.deal, left.acks, left.skipped, left.members) == (None, (), 1, 3)
+    assert liar.member.name not in [s.name for s in left.seats]
+    assert reason(chain, accusation.encode()) == "wrong-epoch"
+    again = publish_epoch_key(world.network, liar.member, EpochSecret.generate(1, world.random), world.random)
+    assert reason(chain, again.encode()) == "already-done"
+    following, _ = deal_in_turn(world, chain, 1)
+    chain.decide([following.encode()])
+    chain.decide([ack(world, i, following) for i in range(4) if world.nodes[i] is not liar])
+    assert epoch(chain, 1).started_ms
 
 
 def test_a_dealer_convicted_after_the_start_does_not_stop_the_epoch(world: LedgerWorld, chain: Chain) -> None:

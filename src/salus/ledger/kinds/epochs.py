@@ -25,7 +25,7 @@ from salus.ledger.epoch_state import (
     put_epoch,
     with_seats,
 )
-from salus.ledger.kinds.misbehaviour import check_new, record_conviction
+from salus.ledger.kinds.misbehaviour import CONVICTIONS, Conviction, check_new, conviction_key, record_conviction
 from salus.ledger.kinds.parties import VALIDATORS, Party, is_live_node, live_party
 from salus.ledger.signatures import Claim
 from salus.ledger.state import Overlay, StateView
@@ -33,6 +33,8 @@ from salus.ledger.transactions import BlockContext, KindSpec, Transaction
 
 FALSE_DEAL: Final = "false-deal"
 """Offence of a dealer whose deal does not open, or of a node that accused one whose deal does."""
+BARRED: Final = "barred"
+"""Kind of conviction that keeps a false accuser out of one epoch; its subject is the epoch."""
 
 
 def next_epoch(view: StateView, context: BlockContext) -> int:
@@ -74,6 +76,7 @@ class _Key:
         if record is not None:
             refuse_unless(not record.is_closed(context.time_ms, context.constants), "already-done", "the list of keys is closed")
             refuse_unless(all(s.name != message.node for s in record.seats), "already-done", f"{message.node} has posted its key")
+        refuse_unless(not _barred(view, message.node, message.epoch), "not-authorised", f"{message.node} accused falsely")
         check_epoch_key(context.network, message, party.W)
         return []
 
@@ -151,8 +154,22 @@ class _Accusation:
         assert record.deal is not None
         convicted = judge(context.network, record.deal, accusation, record.find_seat(accusation.node).seat())
         record_conviction(state, context, convicted, FALSE_DEAL, accusation.deal)
-        if convicted == record.deal.dealer and record.started_ms == 0:
-            put_epoch(state, replace(record, deal=None, acks=(), skipped=record.skipped + 1))
+        if record.started_ms == 0:
+            # Of a false accusation everyone computes beta, and with it theta: that value must never serve.
+            record = replace(record, deal=None, acks=(), skipped=record.skipped + 1)
+            put_epoch(state, record if convicted != accusation.node else _without_accuser(state, context, record, convicted))
+
+
+def _without_accuser(state: Overlay, context: BlockContext, record: Epoch, accuser: str) -> Epoch:
+    """The others deal again without the false accuser, who would do the same to every deal."""
+    barred = Conviction(accuser, BARRED, context.height, context.time_ms)
+    CONVICTIONS.put(state, conviction_key(accuser, BARRED, epoch_key(record.epoch)), barred)
+    left = tuple(seat for seat in record.seats if seat.name != accuser)
+    return with_seats(replace(record, members=record.members - 1), left, context.time_ms)
+
+
+def _barred(view: StateView, node: str, epoch: int) -> bool:
+    return CONVICTIONS.get(view, conviction_key(node, BARRED, epoch_key(epoch))) is not None
 
 
 def _start(state: Overlay, context: BlockContext, record: Epoch) -> None:
