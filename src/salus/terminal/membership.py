@@ -17,7 +17,7 @@ from salus.consultation.credentials import (
 )
 from salus.consultation.enrolment import EnrolmentKey, check_statement, enrol_patient
 from salus.consultation.registration import SecretValue
-from salus.errors import Refused, WalletError
+from salus.errors import Refused, WalletError, refuse_unless
 from salus.ledger.client import LedgerClient
 from salus.symmetric import Random
 from salus.terminal.centre_client import CentreClient
@@ -88,7 +88,11 @@ class Membership:
         return added
 
     def finish(self) -> int:
-        """Finish a call that was interrupted; returns how many credentials it gave."""
+        """Finish a call that was interrupted; returns how many credentials it gave.
+
+        :raises Refused: ``bad-partial-key``, ``wrong-quarter``: the centre's answer does not hold; none of it is kept, and its
+            indices are not asked for again.
+        """
         if not self._wallet.one_time.has(_PENDING):
             return 0
         pending = _PendingIssue.decode(self._wallet.one_time.get(_PENDING))
@@ -96,14 +100,24 @@ class Membership:
         try:
             answers = self._centre.issue(pending.requests).answers
         except Refused as refused:
+            if refused.reason == "bad-seal":
+                raise  # not the centre's answer: it is asked again the next time
             self._wallet.one_time.erase(_PENDING)
             if refused.reason != "quota":
                 raise
             return self._apart(requests[0].quarter, [r.index for r in requests])
         drawn = [SecretValue.from_secret(secret) for secret in pending.secrets]
         Pub = self._ledger.domain.Pub
-        made = [finish_credential(r, x, a, Pub) for r, x, a in zip(requests, drawn, answers, strict=True)]
-        entries = [CredentialEntry(c.quarter, c.index, UNUSED, c.export_secret()) for c in made]
+        try:
+            refuse_unless(len(answers) == len(requests), "bad-partial-key", "the centre answers other requests than it was asked")
+            made = [finish_credential(r, x, a, Pub) for r, x, a in zip(requests, drawn, answers, strict=True)]
+        except Refused:
+            self._keep([CredentialEntry(r.quarter, r.index, SPENT, b"") for r in requests])
+            raise
+        return self._keep([CredentialEntry(c.quarter, c.index, UNUSED, c.export_secret()) for c in made])
+
+    def _keep(self, entries: list[CredentialEntry]) -> int:
+        """The call is over: these indices are issued."""
         self._wallet.update(lambda c: c.with_credentials(entries))
         self._wallet.one_time.erase(_PENDING)
         return len(entries)
