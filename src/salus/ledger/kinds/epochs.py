@@ -156,8 +156,9 @@ class _Accusation:
         record_conviction(state, context, convicted, FALSE_DEAL, accusation.deal)
         if record.started_ms == 0:
             # Of a false accusation everyone computes beta, and with it theta: that value must never serve.
+            dealer = record.deal.dealer
             record = replace(record, deal=None, acks=(), skipped=record.skipped + 1)
-            put_epoch(state, record if convicted != accusation.node else _without_accuser(state, context, record, convicted))
+            put_epoch(state, record if convicted == dealer else _without_accuser(state, context, record, convicted))
 
 
 def _without_accuser(state: Overlay, context: BlockContext, record: Epoch, accuser: str) -> Epoch:
