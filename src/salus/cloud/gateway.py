@@ -31,6 +31,8 @@ from salus.symmetric import Random
 from salus.transport import PART_BYTES
 
 _COLUMNS: Final = {m.BY_PSEUDONYM: "pseudonym", m.BY_ONE_TIME_KEY: "one_time_key", m.BY_DOCTOR: "doctor"}
+MAINTENANCE_MS: Final = 24 * 3600 * 1000
+"""Block time between two collections; bodies are kept for weeks."""
 _CONFIRM_AT_A_TIME: Final = 1000
 
 
@@ -171,8 +173,14 @@ class Gateway:
             self._shelf.adopt_all()
             self._adopted = True
         uploads = self._uploads.collect_garbage()
-        bodies, body_bytes = self._shelf.expire(self._index.followed()[1])
+        time_ms = self._index.followed()[1]
+        bodies, body_bytes = self._shelf.expire(time_ms)
+        self._index.set_maintained(time_ms)
         return Collected(bodies, body_bytes, uploads)
+
+    def maintenance_due(self) -> bool:
+        """Whether a day of block time has passed since the last :meth:`collect_garbage`."""
+        return self._index.followed()[1] - self._index.maintained() >= MAINTENANCE_MS
 
     def adopt_bodies(self) -> int:
         """After the index was made again: hash and take in every body of the store; returns how many are held."""

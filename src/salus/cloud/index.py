@@ -194,6 +194,18 @@ class Index:
             known = {row.key: row.value for row in db.execute(sa.select(_META))}
         return int(known["height"]), int(known["time_ms"])
 
+    def maintained(self) -> int:
+        """Block time of the last maintenance, 0 before the first."""
+        with self._reading() as db:
+            found = db.execute(sa.select(_META.c.value).where(_META.c.key == "maintained_ms")).scalar()
+        return 0 if found is None else int(found)
+
+    def set_maintained(self, time_ms: int) -> None:
+        """Maintenance was done at this block time."""
+        with self._writing() as db:
+            db.execute(_META.delete().where(_META.c.key == "maintained_ms"))
+            db.execute(_META.insert().values(key="maintained_ms", value=str(time_ms)))
+
     def file_block(self, height: int, time_ms: int, filings: Sequence[FilingRow]) -> bool:
         """File one block's transactions and mark their bodies as named, all or nothing; ``False`` if it was filed before."""
         with self._writing() as db:

@@ -15,6 +15,8 @@ from salus.errors import SalusError
 from salus.ledger.client import LedgerClient
 
 _log = structlog.get_logger(__name__)
+CONFIRM_BYTES: Final = 256 * 1024 * 1024
+"""Hashed again in one maintenance: about a second of work."""
 _ABOUT_COMMITTED: Final = frozenset({m.STORAGE_RECEIPT, m.FIND})
 """Methods that are about committed transactions: the gateway looks at the ledger first."""
 
@@ -50,6 +52,20 @@ class CloudParty:
         except SalusError as error:
             _log.warning("cloud-behind", height=height, error=str(error))
         return height
+
+    def maintain(self) -> None:
+        """Call now and then: hash large bodies again that were named, and once a day of block time remove what is past its time.
+
+        What goes wrong is logged, and tried again the next time: the gateway serves on.
+        """
+        self.follow()
+        try:
+            self.gateway.confirm_pending(CONFIRM_BYTES)
+            if self.gateway.maintenance_due():
+                gone = self.gateway.collect_garbage()
+                _log.info("collected", bodies=gone.bodies, body_bytes=gone.body_bytes, uploads=gone.uploads)
+        except SalusError as error:
+            _log.warning("maintenance-failed", error=str(error))
 
     def close(self) -> None:
         """Close the gateway."""

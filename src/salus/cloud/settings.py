@@ -45,6 +45,11 @@ class GatewaySettings(msgspec.Struct, frozen=True):
     confirm_inline_bytes: int = 8 * _MIB
 
 
+def settings_for(valid_until_max_ms: int) -> GatewaySettings:
+    """The defaults for a network whose transactions may be valid for so long."""
+    return GatewaySettings(unnamed_keep_ms=max(7 * _DAY_MS, valid_until_max_ms) + _DAY_MS)
+
+
 class RateLimit:
     """A token bucket. A clock that jumps back adds nothing, one that jumps ahead fills it once."""
 

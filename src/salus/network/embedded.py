@@ -17,6 +17,7 @@ from salus.cloud.gateway import Gateway
 from salus.cloud.key import KEY_FILE as CLOUD_KEY_FILE
 from salus.cloud.key import load_cloud_key
 from salus.cloud.party import CloudParty
+from salus.cloud.settings import settings_for
 from salus.errors import ConsensusError, Refused, TransportError
 from salus.files import HomeLock, make_private_directory
 from salus.ledger.asking import PATIENCE_MS
@@ -85,7 +86,10 @@ class EmbeddedNetwork:
             self._node_names.append(self._run_node(directory).name)
         self.cloud_name = self.genesis.core.clouds[0].member.name
         key = load_cloud_key(self.home.cloud / CLOUD_KEY_FILE, self.genesis.domain().Pub)
-        gateway = Gateway.open(self.home.cloud, self.genesis.network(), key, now_ms=self.now_ms, random=self.random)
+        settings = settings_for(self.genesis.core.constants.valid_until_max_ms)
+        gateway = Gateway.open(
+            self.home.cloud, self.genesis.network(), key, now_ms=self.now_ms, random=self.random, settings=settings
+        )
         self.cloud = CloudParty(gateway, self.client(self.local))
         self._closing.callback(self.cloud.close)
         self._services[self.cloud_name] = self.cloud
@@ -178,7 +182,7 @@ class EmbeddedNetwork:
     def close(self) -> None:
         """Close every party's files and release the home; the cloud first files what is committed."""
         try:
-            self.cloud.follow()
+            self.cloud.maintain()
         finally:
             self._release()
 

@@ -22,6 +22,7 @@ from salus.cloud.gateway import Gateway
 from salus.cloud.key import KEY_FILE as CLOUD_KEY_FILE
 from salus.cloud.key import load_cloud_key
 from salus.cloud.party import CloudParty
+from salus.cloud.settings import settings_for
 from salus.errors import Refused, SalusError, TransportError
 from salus.ledger import node_api as api
 from salus.ledger.client import LedgerClient
@@ -38,6 +39,7 @@ from salus.transport import Service
 
 TICK_S: Final = 0.002
 FOLLOW_S: Final = 0.02
+MAINTAIN_S: Final = 60.0
 QUEUE_MAX: Final = 10_000
 """Batches waiting for one peer; beyond that they are dropped, and replicas repeat what matters."""
 ADMIN: Final = "centre-admin"
@@ -156,14 +158,19 @@ def run_cloud(home: Home, sockets: Path) -> SocketServer:
     genesis = home.genesis()
     name = genesis.core.clouds[0].member.name
     key = load_cloud_key(home.cloud / CLOUD_KEY_FILE, genesis.domain().Pub)
-    gateway = Gateway.open(home.cloud, genesis.network(), key, now_ms=system_ms)
+    settings = settings_for(genesis.core.constants.valid_until_max_ms)
+    gateway = Gateway.open(home.cloud, genesis.network(), key, now_ms=system_ms, settings=settings)
     party = CloudParty(gateway, _client(genesis, sockets))
     lock = threading.Lock()
 
     def follow() -> None:
+        maintained_s = time.monotonic()
         while True:
             with lock:
                 party.follow()
+                if time.monotonic() - maintained_s > MAINTAIN_S:
+                    maintained_s = time.monotonic()
+                    party.maintain()
             time.sleep(FOLLOW_S)
 
     threading.Thread(target=follow, daemon=True).start()

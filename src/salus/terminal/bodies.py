@@ -78,6 +78,9 @@ class BodyTransfer:
         self._random = random
         make_private_directory(staging)
         make_private_directory(received)
+        for left in staging.glob("*.body"):
+            if not left.name.startswith(f"{os.getpid()}-"):  # of a process that was killed: this one holds the wallet's lock
+                left.unlink(missing_ok=True)
         self._remove_leftovers()
 
     def _remove_leftovers(self) -> None:
