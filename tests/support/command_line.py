@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -58,6 +59,7 @@ class Terminal:
     def __call__(self, *arguments: str | Path) -> Done:
         """Run a command; whatever it does, it ends with a status."""
         self._capture.readouterr()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a process that has just started
         try:
             status = main([str(a) for a in arguments])
         except SystemExit as ended:  # Ctrl-C

@@ -23,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     :returns: exit status: 0 done, 1 failed, 2 used wrongly, 130 interrupted.
     """
     given = sys.argv[1:] if arguments is None else arguments
+    sys.unraisablehook = _deliver_later
     try:
         from salus.cli.program import run
 
@@ -38,6 +39,18 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = FAILED
     return status
+
+
+def _deliver_later(unraisable: sys.UnraisableHookArgs) -> None:
+    """Ctrl-C inside a finaliser or a callback is ignored by the interpreter: press it again once that is over."""
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
+        return
+    import threading
+
+    timer = threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT))
+    timer.daemon = True
+    timer.start()
 
 
 if __name__ == "__main__":
