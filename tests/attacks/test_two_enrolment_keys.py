@@ -1,4 +1,6 @@
-"""Claim: an honest centre cannot be convicted of framing: it never has two live enrolment keys of one patient.
+"""Claim: a patient gets nothing from an honest centre that convicts it or fills its disk.
+
+The centre never has two live enrolment keys of one patient.
 
 The proof against a framing centre is two statements on one patient, on different keys, neither revoked. A patient who could
 get a second statement while the first still counts would hold that proof against a centre that did nothing wrong.
@@ -11,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from salus.centre.service import ENROL_PATIENT, CentreService
+from salus.centre.service import ENROL_PATIENT, ISSUE, CentreService
 from salus.centre.store import CentreStore
+from salus.consultation.credentials import IssuingRequests, request_credential
 from salus.consultation.enrolment import EnrolmentKey, EnrolmentStatement, enrol_patient, seal_to_centre
-from salus.consultation.registration import CentreKey
+from salus.consultation.registration import CentreKey, SecretValue, quarter_of
 from salus.consultation.tracing import convicts_centre
 from salus.errors import Refused
 from support.ledger_world import GENESIS_MS, SeededRandom
@@ -82,3 +85,28 @@ def test_a_centre_that_replaces_keys_silently_is_convicted_by_any_patient(desk: 
     one = desk.enrol("alice", EnrolmentKey.generate(desk.random))
     other = desk.enrol("alice", EnrolmentKey.generate(desk.random))
     assert desk.convicted(one, other)
+
+
+# --- the centre's disk ---
+
+
+def test_repeated_calls_for_credentials_take_no_room(desk: Desk) -> None:
+    """The same requests, sealed anew each time, and the same call again: the same answers, and nothing more is kept."""
+    key = EnrolmentKey.generate(desk.random)
+    desk.enrol("alice", key)
+    quarter = quarter_of(GENESIS_MS)
+    request = request_credential(NETWORK, key, quarter, 0, SecretValue.draw(desk.random), desk.random)
+    asked = IssuingRequests((request,)).encode()
+
+    def rows() -> int:
+        return sum(desk.store._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("answers", "issued"))
+
+    answers, counts = set(), set()
+    for _ in range(5):
+        call, answer_key = seal_to_centre(NETWORK, desk.key.sealing_key.encode(), asked, desk.random)
+        boxes = {desk.service.handle(ISSUE, call.encode()) for _ in range(2)}
+        assert len(boxes) == 1, "one key never seals two answers"
+        answers.add(answer_key.open(boxes.pop()))
+        counts.add(rows())
+    assert len(answers) == 1
+    assert len(counts) == 1
