@@ -33,9 +33,15 @@ def credentials_dead_ms(quarter: int, constants: Constants) -> int:
 
 def quarter_accepted(quarter: int, time_ms: int, constants: Constants) -> bool:
     """Whether credentials of ``quarter`` are accepted at block time ``time_ms``: none of the future, none past their grace."""
-    return quarter <= quarter_of(time_ms) and time_ms < credentials_dead_ms(quarter, constants)
+    return quarter <= _quarter_of(time_ms) and time_ms < credentials_dead_ms(quarter, constants)
 
 
 def spent_until_ms(time_ms: int, constants: Constants) -> int:
     """Until when a nullifier and a one-time key seen at ``time_ms`` are kept: the end of its quarter and the grace."""
-    return credentials_dead_ms(quarter_of(time_ms), constants)
+    return credentials_dead_ms(_quarter_of(time_ms), constants)
+
+
+@lru_cache(maxsize=64)
+def _quarter_of(time_ms: int) -> int:
+    """:func:`quarter_of`, remembered: every transaction of a block asks for the same time."""
+    return quarter_of(time_ms)

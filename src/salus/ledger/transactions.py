@@ -144,9 +144,9 @@ class Registry:
         :raises Refused: ``inactive-version``.
         """
         spec = self._kinds[(message.KIND, message.VERSION)]
-        active = spec.since <= version and (spec.until == 0 or version < spec.until)
-        refuse_unless(active, "inactive-version", f"{message.KIND} version {message.VERSION} in protocol version {version}")
-        return spec
+        if spec.since <= version and (spec.until == 0 or version < spec.until):
+            return spec
+        raise Refused("inactive-version", f"{message.KIND} version {message.VERSION} in protocol version {version}")
 
     def is_anonymous(self, message: Message) -> bool:
         """Whether a message travels in an anonymous envelope."""

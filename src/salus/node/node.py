@@ -35,7 +35,7 @@ from salus.transport import Transport
 
 VOTES_DIRECTORY: Final = "votes"
 LEDGER_DIRECTORY: Final = "ledger"
-REMEMBERED_MAX: Final = 65_536
+REMEMBERED_MAX: Final = 24_576
 """Refused transactions and pool receipts remembered for those who ask what became of them."""
 _NEEDS_REPLICA: Final = frozenset({m.SUBMIT, m.OUTCOME, m.QUERY, m.BLOCKS, m.THETA, m.SENDER, m.NEWEST})
 """What a node that has stopped does not answer: its state is old, and the others go on."""

@@ -64,10 +64,9 @@ def open_slot(view: StateView, party: Party, sn: int) -> Slot:
     :raises Refused: ``unknown-slot``, ``slot-taken``, ``slot-closed``.
     """
     slot = find_slot(view, party.name, sn)
-    refuse_unless(slot.status != TAKEN, "slot-taken", f"slot {sn} of {party.name}")
-    closed = slot.status != OPEN or slot.W_D != party.W
-    refuse_unless(not closed, "slot-closed", f"slot {sn} of {party.name}")
-    return slot
+    if slot.status == OPEN and slot.W_D == party.W:
+        return slot
+    raise Refused("slot-taken" if slot.status == TAKEN else "slot-closed", f"slot {sn} of {party.name}")
 
 
 def next_sn(view: StateView, doctor: str) -> int:
