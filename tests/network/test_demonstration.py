@@ -11,6 +11,7 @@ import pytest
 
 from salus.network.demonstration import DemoOptions, run_demo
 
+PHASES = ["request", "upload-1", "chain-1", "storage-1", "treatment", "upload-2", "chain-2", "storage-2", "checking-up"]
 NAME = "Wilhelmina Zottelbart"
 LINE = "canary: fasting glucose 5.83 mmol/L measured in the morning"
 
@@ -82,6 +83,15 @@ def test_every_party_writes_to_its_own_directory(demo: tuple[dict, Path]) -> Non
     assert roles == {"node", "cloud", "centre", "institution", "doctor", "patient"}
     received = [p for p in home.glob("*/received/*")]
     assert all(p.parent.parent.name.startswith(("doctor-", "patient-")) for p in received)
+
+
+def test_a_relative_home_and_nothing_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = run_demo(DemoOptions(home=Path("home")))
+    assert report["ledger_verified"] is True
+    assert [p.name for p in tmp_path.iterdir()] == ["home"]
+    phases = list(report["phases_ms"])
+    assert phases == sorted(phases, key=PHASES.index)
 
 
 def spellings(text: str) -> Iterator[tuple[str, bytes]]:
