@@ -50,12 +50,12 @@ def embedded_network(context: Context) -> Part:
 def run_plan(plan: Plan, work: Path) -> Measured:
     """Carry out a plan in a fresh process.
 
-    :param work: directory for the plan's file.
+    :param work: directory for the plan's file and the result's.
     :raises SalusError: with the last line that the process wrote.
     """
-    path = work / "embedded-plan.json"
+    path, result = work / "embedded-plan.json", work / "embedded-result.json"
     path.write_bytes(msgspec.json.encode(plan))
-    command = [sys.executable, "-m", "salus.bench.embedded_load", str(path)]
+    command = [sys.executable, "-m", "salus.bench.embedded_load", str(path), str(result)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=CHILD_S, check=False)  # noqa: S603 - own module, own file
     except subprocess.TimeoutExpired:
@@ -63,7 +63,7 @@ def run_plan(plan: Plan, work: Path) -> Measured:
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
         raise SalusError(f"the bench of the embedded network failed: {lines[-1]}")
-    return msgspec.json.decode(done.stdout, type=Measured)
+    return msgspec.json.decode(result.read_bytes(), type=Measured)
 
 
 def sync_median_ms(directory: Path) -> float:

@@ -1,7 +1,7 @@
-"""An embedded network under load, in a process of its own: ``python -m salus.bench.embedded_load PLAN``.
+"""An embedded network under load, in a process of its own: ``python -m salus.bench.embedded_load PLAN RESULT``.
 
 The process holds four replicas, cloud and centre as any embedded network does, and nothing else: requests are read from
-files as they are sent. It prints one :class:`Measured` as JSON.
+files as they are sent. It writes one :class:`Measured` as JSON; logs go to where they go.
 """
 
 from __future__ import annotations
@@ -279,9 +279,9 @@ def _committed(network: EmbeddedNetwork, transactions: list[bytes]) -> None:
 
 
 def main() -> None:
-    """Carry out the plan in the file named on the command line, and print what was measured."""
+    """Carry out the plan in the first file named on the command line, and write what was measured to the second."""
     plan = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Plan)
-    sys.stdout.write(msgspec.json.encode(measure(plan)).decode() + "\n")
+    Path(sys.argv[2]).write_bytes(msgspec.json.encode(measure(plan)))
 
 
 if __name__ == "__main__":
