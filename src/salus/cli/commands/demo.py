@@ -11,6 +11,7 @@ from salus.cli.failures import CommandFailed
 from salus.cli.options import command
 from salus.cli.screen import Screen, size
 from salus.cli.session import Result, Session
+from salus.errors import REASONS
 
 
 def add_to(app: typer.Typer) -> None:
@@ -55,6 +56,10 @@ def _accepted(consultation: dict[str, Any]) -> bool:
     return bool(c["accepted"]) and same
 
 
+def _why(attempt: dict[str, Any]) -> str:
+    return attempt.get("detail", "") or REASONS.get(attempt["reason"], "")
+
+
 def show(screen: Screen, data: dict[str, Any]) -> None:
     """The report for people."""
     rows = [
@@ -65,8 +70,8 @@ def show(screen: Screen, data: dict[str, Any]) -> None:
     screen.table(("record", "size#", "doctor", "slot#", "SHA-256", "diagnosis"), rows, "none")
     screen.line()
     screen.line("Attempts:")
-    attempts = [(a["attempt"], a["reason"] or "SUCCEEDED", a.get("detail", "")) for a in data["refused"]]
-    screen.table(("attempt", "refused for", "detail"), attempts, "none")
+    attempts = [(a["attempt"], a["reason"] or "SUCCEEDED", _why(a)) for a in data["refused"]]
+    screen.table(("attempt", "refused for", "that is"), attempts, "none")
     if data.get("not_refused"):
         screen.line()
         screen.line("What this suite does not refuse:")
@@ -76,6 +81,7 @@ def show(screen: Screen, data: dict[str, Any]) -> None:
     phases = [(name, t["median"], t["p99"]) for name, t in data["phases_ms"].items()]
     screen.table(("phase", "median ms#", "p99 ms#"), phases, "none")
     screen.line()
+    screen.line("Messages:")
     screen.table(("message", "bits#"), [(n, f"{b:,}") for n, b in data["message_bits"].items()], "none")
     screen.line()
     verdict = "verified from genesis and export alone" if data["ledger_verified"] else "NOT VERIFIED"

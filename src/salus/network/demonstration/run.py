@@ -68,9 +68,8 @@ def run_demo(
     import os
 
     draw = random or os.urandom
-    with _home(options.home) as home:
-        roots = options.records or (_generated(home),)
-        records = find_records(*roots)
+    with _home(options.home) as home, tempfile.TemporaryDirectory(prefix="salus-records-") as scratch:
+        records = find_records(*(options.records or (_generated(Path(scratch)),)))
         tell("founding the network", 0, 1)
         passphrase = draw(16).hex().encode()
         stage = (make_stage or _local_stage)(home, options.nodes, passphrase, draw)
@@ -88,15 +87,15 @@ def _local_stage(home: Path, nodes: int, passphrase: bytes, random: Random) -> S
 @contextmanager
 def _home(home: Path | None) -> Iterator[Path]:
     if home is not None:
-        yield home
+        yield home.absolute()  # the fresh process works in another directory
         return
     with tempfile.TemporaryDirectory(prefix="salus-demo-") as directory:
         yield Path(directory) / "home"
 
 
-def _generated(home: Path) -> Path:
-    """Records made on the spot, in a directory of their own: they are the patients', before they are sent."""
-    directory = home.parent / f"{home.name}-records"
+def _generated(scratch: Path) -> Path:
+    """Records made on the spot, outside the home: they are the patients', and what was sent of them is in ``received/``."""
+    directory = scratch / "records"
     generate_records(directory, SEED)
     return directory
 
@@ -143,7 +142,7 @@ class _Script:
             "verified": verified,
             "consultations": consultations,
             "refused": refused,
-            "phases_ms": {phase: summary(values) for phase, values in sorted(self._phases.items())},
+            "phases_ms": {phase: summary(values) for phase, values in self._phases.items()},
             "message_bits": bits,
         }
 

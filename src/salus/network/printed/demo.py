@@ -103,7 +103,7 @@ class _Script:
             "consultations": consultations,
             "refused": refused,
             "not_refused": not_refused,
-            "phases_ms": {phase: _summary(values) for phase, values in sorted(self._phases.items())},
+            "phases_ms": {phase: _summary(values) for phase, values in self._phases.items()},
             "message_bits": self._bits,
         }
 
