@@ -84,6 +84,8 @@ def test_a_forged_decision_is_refused() -> None:
         c.deliver(3, c.sign(0, Decided("node-0", 1, UNSIGNED, record[0], bad)))
         assert c.runner(3).height == 0
     c.deliver(3, c.sign(0, Decided("node-0", 1, UNSIGNED, record[0], certificate)))
+    assert c.runner(3).height == 0, "who lied is not believed again"
+    c.deliver(3, c.sign(1, Decided("node-1", 1, UNSIGNED, record[0], certificate)))
     assert c.runner(3).height == 1
 
 

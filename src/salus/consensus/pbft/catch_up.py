@@ -74,12 +74,12 @@ def note_ahead(s: State, peer: str, height: int) -> None:
 
 def on_decided(s: State, message: Decided, out: Out) -> None:
     """A decided block of this height is applied once its certificate is checked; later ones wait for their turn."""
-    if message.height < s.height or message.height > s.height + BLOCKS_AHEAD:
+    if message.height < s.height or message.height > s.height + BLOCKS_AHEAD or message.sender in s.liars:
         return
     note_ahead(s, message.sender, message.height)
-    kept = sum(len(block) for block, _certificate in s.future.values())
+    kept = sum(len(block) for block, _certificate, _sender in s.future.values())
     if message.height == s.height or kept + len(message.block) <= MAX_AHEAD_BYTES:
-        s.future.setdefault(message.height, (message.block, message.certificate))
+        s.future.setdefault(message.height, (message.block, message.certificate, message.sender))
 
 
 def maybe_import(s: State, out: Out) -> None:
@@ -90,14 +90,24 @@ def maybe_import(s: State, out: Out) -> None:
         del s.future[height]
     if s.height not in s.future:
         return
-    encoded, certificate = s.future.pop(s.height)
+    encoded, certificate, sender = s.future.pop(s.height)
     try:
         check_certificate(s, certificate, s.validators, s.height, certificate.block_id)
         block = decode_block(encoded, certificate.block_id, s.height)
     except Refused as refusal:
-        complain(s, out, refusal.reason, f"a block of height {s.height} that was sent as decided: {refusal.detail}")
+        complain(s, out, refusal.reason, f"a block of height {s.height} that {sender} sent as decided: {refusal.detail}")
+        _found_out(s, sender)
         return
     decide(s, out, block, encoded, certificate, imported=True)
+
+
+def _found_out(s: State, sender: str) -> None:
+    """Who sent what is not decided is not believed again before a restart: else it is first with rubbish for every height."""
+    s.liars.add(sender)
+    s.requested_at_ms = min(s.requested_at_ms, s.now_ms - s.config.resend_ms)  # another one is asked at once
+    s.ahead.pop(sender, None)
+    for height in [h for h, kept in s.future.items() if kept[2] == sender]:
+        del s.future[height]
 
 
 def maybe_request(s: State, out: Out) -> None:

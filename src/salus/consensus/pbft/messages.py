@@ -7,6 +7,7 @@ digest is the block id for votes, and a hash of the content for everything else.
 from __future__ import annotations
 
 from functools import lru_cache
+from hashlib import sha256
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -235,7 +236,9 @@ class Decided(Signed, frozen=True):
 
     def statement(self) -> tuple[str, int, int, bytes]:
         """See :meth:`Signed.statement`."""
-        return DECIDED, self.height, 0, self.certificate.block_id
+        # All of it: who sends what does not verify is not believed again, so nobody on the way may alter it.
+        inside = h2(labels.VOTE, labels.SUITE_LEDGER, "decided", sha256(self.block).digest(), self.certificate.digest())
+        return DECIDED, self.height, 0, inside
 
 
 class Transactions(Signed, frozen=True):

@@ -221,7 +221,8 @@ class State(msgspec.Struct):
     # --- catch-up and checkpoints ---
     ahead: dict[str, int] = msgspec.field(default_factory=dict)
     requested_at_ms: int = -(1 << 60)
-    future: dict[int, tuple[bytes, Certificate]] = msgspec.field(default_factory=dict)
+    future: dict[int, tuple[bytes, Certificate, str]] = msgspec.field(default_factory=dict)
+    liars: set[str] = msgspec.field(default_factory=set)
     answered: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
     own_checkpoints: dict[int, Checkpoint] = msgspec.field(default_factory=dict)
     checkpoint_votes: dict[int, dict[str, Checkpoint]] = msgspec.field(default_factory=dict)
