@@ -146,7 +146,7 @@ def test_an_interrupted_comparison_is_made_at_the_next_start(
     def silent(*_: Any) -> Any:
         raise TransportError("no node answers")
 
-    monkeypatch.setattr("salus.ledger.client.LedgerClient.spent", silent)
+    monkeypatch.setattr("salus.ledger.client.LedgerClient.height_before", silent)
     with pytest.raises(TransportError):
         restored(network, "patient", "anna", tmp_path / "backup")
     monkeypatch.undo()

@@ -18,7 +18,7 @@ from salus.ledger import queries as q
 from salus.ledger.asking import Asking
 from salus.ledger.epoch_state import EPOCHS, STATUS, epoch_key
 from salus.ledger.expiry import due_ms_of
-from salus.ledger.kinds.consultations import ANSWERS, NULLIFIER, REQUESTS, Request
+from salus.ledger.kinds.consultations import ANSWERS, REQUESTS, Request
 from salus.ledger.kinds.parties import (
     DIRECTORY,
     DIRECTORY_COUNT,
@@ -46,7 +46,7 @@ from salus.ledger.node_api import (
     Submission,
     Submit,
 )
-from salus.ledger.proofs import verify_transaction
+from salus.ledger.proofs import verify_certified, verify_transaction
 
 SLOTS_LOOKED_AT: Final = 4096
 """Newest slots of a doctor in which free ones of a day are looked for."""
@@ -201,10 +201,6 @@ class LedgerClient(Asking):
         found = self._states(ANSWERS, h1s)
         return [None if a is None else AnswerOnLedger(None if a.declined else a.tx_hash, a.declined or "") for a in found]
 
-    def spent(self, nullifiers: Sequence[bytes]) -> list[bool]:
-        """Which nullifiers are on the ledger (until the grace of their quarter ends)."""
-        return [value is not None for value in self._raw_states(NULLIFIER, nullifiers)]
-
     def case(self, case: bytes) -> Case:
         """A tracing case.
 
@@ -318,6 +314,27 @@ class LedgerClient(Asking):
             else:
                 ends += 1
                 self._pass_over(self._nodes[0])
+
+    def height_before(self, time_ms: int) -> int:
+        """Height of the last block before a time, 0 if there is none, among those seen so far."""
+        low, high = 0, self.height
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._time_of(middle) < time_ms:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def _time_of(self, height: int) -> int:
+        def open_answer(data: bytes) -> int:
+            found = q.Headers.decode(data).headers
+            if not found or found[0].header.height != height:
+                raise TransportError(f"the node does not show header {height}")
+            verify_certified(found[0], self.network, self._validators)
+            return found[0].header.time_ms
+
+        return self._ask(q.HEADERS, q.HeadersQuery(height), open_answer)
 
     def encoded_blocks(self) -> Iterator[tuple[bytes, bytes]]:
         """Every block with its certificate, for :func:`salus.ledger.export.write_export`."""

@@ -7,6 +7,7 @@ listed, the first as ``unreadable``, the second to be cancelled or declined.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -21,6 +22,8 @@ from salus.terminal.recovery import RESTORED, UNREADABLE, Reconciled, nullifier_
 from salus.terminal.wallet import Wallet
 from salus.terminal.wallet_content import ConsultationEntry, SlotEntry
 
+_CLOCK_MARGIN_MS: Final = 24 * 3600 * 1000
+"""How far the clock of the device that made the backup may have been off."""
 Counted = Callable[[int, int], None]
 """Told (blocks looked at, blocks in all)."""
 
@@ -47,14 +50,18 @@ def reconcile_with_ledger(wallet: Wallet, ledger: LedgerClient, counted: Counted
 
 
 def _requests_made_since(wallet: Wallet, ledger: LedgerClient, counted: Counted) -> dict[bytes, ConsultationEntry]:
-    """Committed requests by nullifier; the ledger is gone through only if a credential of the wallet was used."""
-    ours: list[bytes] = []
+    """Committed requests by nullifier.
+
+    No node is asked about a nullifier: most of them are of visits to come, and a node that was shown them together would know
+    those visits for one patient's. The ledger since the backup is gone through here instead.
+    """
+    wanted: set[bytes] = set()
     for _, credential in to_reconcile(wallet).credentials:
-        ours.append(nullifier_of(wallet.content.network, credential))
+        wanted.add(nullifier_of(wallet.content.network, credential))
         credential.wipe()
-    wanted = {nf for nf, used in zip(ours, ledger.spent(ours), strict=True) if used}
     found: dict[bytes, ConsultationEntry] = {}
-    for verified in ledger.follow(0) if wanted else ():
+    start = ledger.height_before(int(wallet.content.setting(RESTORED, "0")) - _CLOCK_MARGIN_MS) if wanted else 0
+    for verified in ledger.follow(start) if wanted else ():
         counted(verified.block.header.height, ledger.height)
         for raw in verified.block.transactions:
             if decode(raw)[0] == ConsultationRequest.KIND:
