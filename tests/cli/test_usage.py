@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+import salus
 from salus.cli.reference import helps
 from salus.cli.reference import page as reference_page
-from support.command_line import Terminal, run_process
+from salus.cli.screen import Screen
+from support.command_line import Done, Terminal, run_process
 
 HELPS = dict(helps())
 COMMANDS = sorted(HELPS)
@@ -36,6 +39,17 @@ def test_help_has_an_example_and_the_shared_options(command: str, empty: Termina
         assert word in done.out
     example = " ".join(done.out.partition("Example: ")[2].split())
     assert command.removeprefix("salus ") in example
+
+
+@pytest.mark.parametrize("group", sorted({command.split()[1] for command in COMMANDS if command.count(" ") == 2}))
+def test_what_a_list_of_commands_says_is_whole(group: str, empty: Terminal) -> None:
+    for listing in (empty("--help").out, empty(group, "--help").out):
+        assert "..." not in listing.partition("Commands:")[2]
+
+
+def test_the_version(empty: Terminal) -> None:
+    assert empty("--version") == Done(0, f"salus {salus.__version__}\n", "")
+    assert not empty.home.exists()
 
 
 def test_the_reference_page_is_the_programs_own_help(checkout: Path) -> None:
@@ -108,6 +122,23 @@ def test_nobody_reads_the_output() -> None:
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize("width", [40, 100])
+def test_a_table_breaks_no_words_in_several_columns(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    Screen().table(("claim", "test", "other", "ms"), [("forgery", "t" * 30, "o" * 30, 0.00217), ("replay", "u", "v", None)], "")
+    lines = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().out).splitlines()
+    assert all(line == line.rstrip() for line in lines)
+    if width == 40:
+        assert lines[:5] == ["claim  forgery", f"test   {'t' * 30}", f"other  {'o' * 30}", "ms     0.00217", ""]
+    else:
+        assert (lines[1].split(), lines[2].split()) == (["forgery", "t" * 30, "o" * 30, "0.00217"], ["replay", "u", "v", "-"])
+        assert lines[0].endswith("     ms")
+        assert lines[2].endswith("      -")
 
 
 def test_the_program_starts_quickly() -> None:

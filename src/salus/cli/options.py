@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+import salus
 from salus.cli.session import Given, Result, Session
 
 _SHARED: Final[dict[str, Any]] = {
@@ -52,14 +53,33 @@ _SHARED: Final[dict[str, Any]] = {
 def group(name: str, help: str) -> typer.Typer:
     """A group of commands; it takes the shared options too."""
     made = typer.Typer(
-        name=name, help=help, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+        name=name,
+        help=help,
+        short_help=help,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
     )
 
     def shared(context: typer.Context, **values: Any) -> None:
+        values.pop("version", None)
         context.obj = _given(context, values)
 
-    made.callback()(_with_parameters(shared, [_context()]))
+    own = [inspect.Parameter("version", inspect.Parameter.KEYWORD_ONLY, annotation=_VERSION, default=False)]
+    made.callback()(_with_parameters(shared, [_context(), *(own if name == "salus" else [])]))
     return made
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"salus {salus.__version__}")
+        raise typer.Exit
+
+
+_VERSION: Final[Any] = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, show_default=False, help="Show the version and exit.")
+]
 
 
 def command(
@@ -81,10 +101,18 @@ def command(
         run.__doc__ = function.__doc__
         examples = [example] if isinstance(example, str) else example
         epilog = "\n\n".join(f"Example: salus {line}" for line in examples)
-        app.command(name, epilog=epilog, no_args_is_help=False)(_with_parameters(run, [_context(), *own]))
+        app.command(name, epilog=epilog, short_help=_sentence(function), no_args_is_help=False)(
+            _with_parameters(run, [_context(), *own])
+        )
         return function
 
     return add
+
+
+def _sentence(function: Callable[..., Any]) -> str:
+    """What a list of commands says of one: its first sentence, whole; Typer cuts at the width of a line."""
+    first, _, _ = " ".join((inspect.getdoc(function) or "").split()).partition(". ")
+    return first.rstrip(".") + "."
 
 
 def _context() -> inspect.Parameter:

@@ -12,6 +12,9 @@ from salus.cli.failures import one_line
 _WIDE = 4096
 """Width where no terminal sets one: lines are then never broken, so that other programs can read them."""
 
+_BETWEEN = 2
+"""Blanks between two columns."""
+
 
 class Screen:
     """Writes to stdout; text of other parties is shown without control characters."""
@@ -32,32 +35,55 @@ class Screen:
             self.line(f"{name:<{width}}  {shown(value)}")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
-        """A table; a column whose title ends in ``#`` holds numbers.
+        """A table; a column whose title ends in ``#``, or where every cell is a number or nothing, is right-aligned.
+
+        A table that this terminal could only show with broken words in several columns is written row by row instead.
 
         :param empty: what to say where there are no rows.
         """
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for title in columns:
-            table.add_column(title.rstrip("#"), justify="right" if title.endswith("#") else "left", overflow="fold")
-        count = 0
-        for row in rows:
-            table.add_row(*(Text(shown(cell)) for cell in row))
-            count += 1
-        if count:
-            self._console.print(table)
-        else:
+        cells = [tuple(row) for row in rows]
+        if not cells:
             self.line(empty)
+            return
+        if self._too_wide(columns, cells):
+            for row in cells:
+                self.facts({title.rstrip("#"): cell for title, cell in zip(columns, row, strict=True)})
+                self.line()
+            return
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for title, column in zip(columns, zip(*cells, strict=True), strict=True):
+            right = title.endswith("#") or all(map(_numeric, column))
+            table.add_column(title.rstrip("#"), justify="right" if right else "left", overflow="fold")
+        for row in cells:
+            table.add_row(*(Text(shown(cell)) for cell in row))
+        with self._console.capture() as printed:
+            self._console.print(table)
+        for line in printed.get().splitlines():  # without the blanks that fill the last column
+            sys.stdout.write(f"{line.rstrip()}\n")
+
+    def _too_wide(self, columns: Sequence[str], cells: Sequence[Sequence[Any]]) -> bool:
+        least = [
+            max(len(word) for cell in (title.rstrip("#"), *column) for word in shown(cell).split(" "))
+            for title, column in zip(columns, zip(*cells, strict=True), strict=True)
+        ]
+        return sum(least) - max(least) + _BETWEEN * len(least) > self._console.width
+
+
+def _numeric(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def shown(value: Any) -> str:
-    """A value for people."""
+    """A value for people; a number has two decimals, or three digits if it is small."""
+    if value is None:
+        return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:,.2f}"
+        return f"{value:,.2f}" if value == 0 or abs(value) >= 1 else f"{value:#.3g}"
     if isinstance(value, list | tuple):
         return ", ".join(shown(item) for item in value) or "-"
     return one_line(str(value)) or "-"

@@ -31,7 +31,7 @@ def consultation(
         for section in result.sections:
             screen.line()
             screen.line(section.title)
-            screen.table(section.columns, section.rows, "nothing was measured")
+            screen.table([title.replace("_", " ") for title in section.columns], section.rows, "nothing was measured")
             for note in section.notes:
                 screen.line(note)
         screen.line()
