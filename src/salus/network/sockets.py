@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from salus.errors import CodecError, TransportError
+from salus.files import PRIVATE_FILE
 from salus.network.answers import Call, open_answer, serve_call
 from salus.transport import MAX_CALL_BYTES, Service
 
@@ -63,6 +64,7 @@ class SocketServer:
         self._one_call = threading.Lock()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
+        path.chmod(PRIVATE_FILE)  # before anyone can connect: whoever reaches a person's or the operator's socket commands it
         self._listener.listen(128)
         self._thread = threading.Thread(target=self._accept, name=f"serve-{path.name}", daemon=True)
         self._thread.start()
