@@ -16,7 +16,7 @@ from salus.consultation.registration import INSTITUTION, NODE, PATIENT, CentreKe
 from salus.consultation.trace_call import TraceCall
 from salus.consultation.tracing import Trace
 from salus.errors import DamagedFile, Refused, TransportError
-from salus.files import make_private_directory, read_key_file, write_key_file
+from salus.files import HomeLock, make_private_directory, read_key_file, write_key_file
 from salus.ledger.client import CommittedTransaction, LedgerClient
 from salus.ledger.evidence import Evidence
 from salus.ledger.kinds.parties import (
@@ -41,6 +41,7 @@ class Centre:
 
     :param directory: its own directory: ``centre.key`` (mode 0600) and ``centre.sqlite``.
     :param ledger: its client of the ledger.
+    :raises Busy: another process runs it.
     """
 
     def __init__(self, directory: Path, name: str, ledger: LedgerClient, now_ms: Callable[[], int], random: Random) -> None:
@@ -49,7 +50,12 @@ class Centre:
         self._ledger = ledger
         self._now_ms = now_ms
         self._random = random
-        self._store = _open_store(directory / STORE_FILE)
+        self._lock = HomeLock(directory)
+        try:
+            self._store = _open_store(directory / STORE_FILE)
+        except BaseException:
+            self._lock.release()
+            raise
         self.service = CentreService(self._key, name, ledger.network, self._store, self._registration, now_ms, random)
         self._traces = TraceOffice(self._key, name, ledger, self._store, self.service.open_pid, random)
 
@@ -152,6 +158,7 @@ class Centre:
     def close(self) -> None:
         """Close the centre's tables."""
         self._store.close()
+        self._lock.release()
 
 
 def _open_store(path: Path) -> CentreStore:

@@ -62,6 +62,7 @@ class SocketServer:
         self._service = service
         self._path = path
         self._one_call = threading.Lock()
+        path.unlink(missing_ok=True)  # of a process that was killed: the party's own lock keeps two of it apart
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
         path.chmod(PRIVATE_FILE)  # before anyone can connect: whoever reaches a person's or the operator's socket commands it

@@ -6,6 +6,7 @@ to the other nodes. One thread at a time.
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from salus.consensus.pbft.state import Config
 from salus.consultation.shared_value import ThetaBox
 from salus.consultation.tracing import SealEvidence
 from salus.errors import ConsensusError, Refused
+from salus.files import HomeLock
 from salus.ledger import node_api as m
 from salus.ledger.answers import provable
 from salus.ledger.application import LedgerApplication
@@ -48,6 +50,7 @@ class Node:
     :param directory: the node's own directory (``node.key``, ``epochs/``, ``votes/``, ``ledger/``).
     :param transport: reaches the other nodes (for boxed shared values).
     :param now_ms: clock, UTC milliseconds.
+    :raises Busy: another process runs this node.
     """
 
     def __init__(
@@ -57,10 +60,19 @@ class Node:
         self._now_ms = now_ms
         self._random = random
         self._transport = transport
+        with contextlib.ExitStack() as closing:
+            # two processes with one node's keys would sign two things where one is allowed
+            closing.callback(HomeLock(directory).release)
+            self._open(directory, closing)
+            self._closing = closing.pop_all()
+
+    def _open(self, directory: Path, closing: contextlib.ExitStack) -> None:
+        genesis, random = self.genesis, self._random
         domain = genesis.domain()
         self.secrets = NodeSecrets(directory, domain.Pub)
         self.name = self.secrets.member.name
         self.application = LedgerApplication.open(directory / LEDGER_DIRECTORY, genesis, Admission(domain, self.secrets))
+        closing.callback(self.application.close)
         self.duties = EpochDuties(self.secrets, domain.network, domain.Pub_bytes, genesis.core.constants, self._ask_theta, random)
         self._answers: dict[int, Answer] = {}
         self._dropped: OrderedDict[bytes, tuple[str, str]] = OrderedDict()
@@ -69,12 +81,8 @@ class Node:
         self._committed = False
         config = Config(domain.network, self.name, genesis.hash(), genesis.validators())
         signer = Ed25519Signer(self.secrets.consensus_seed)
-        try:
-            votes = VoteLog(DirectoryDisk(directory / VOTES_DIRECTORY))
-            self.runner = ReplicaRunner(config, signer, self.application, votes, now_ms, listener=self._hear)
-        except BaseException:
-            self.application.close()
-            raise
+        votes = VoteLog(DirectoryDisk(directory / VOTES_DIRECTORY))
+        self.runner = ReplicaRunner(config, signer, self.application, votes, self._now_ms, listener=self._hear)
 
     # --- answering ---
 
@@ -211,4 +219,4 @@ class Node:
 
     def close(self) -> None:
         """Close files; everything acknowledged is durable already."""
-        self.application.close()
+        self._closing.close()
