@@ -15,7 +15,8 @@ from salus.ledger import decoded
 from salus.ledger.kinds.protocol import Activation
 from salus.ledger.kinds.voters import Approval
 from salus.ledger.transactions import MAX_TRANSACTION_BYTES
-from support.embedded import found_network
+from salus.network.embedded import EmbeddedNetwork
+from support.embedded import CHEAP, PASSPHRASE
 from support.ledger_world import LedgerWorld
 from support.pbft_cluster import Cluster
 
@@ -58,5 +59,5 @@ def test_messages_of_strangers_fill_the_inbox_up_to_its_bytes(monkeypatch: pytes
 
 
 def test_a_node_keeps_no_answer_that_nobody_waits_for(tmp_path: Path) -> None:
-    with found_network(tmp_path / "home") as network:
+    with EmbeddedNetwork.create(tmp_path / "home", PASSPHRASE, cost=CHEAP) as network:  # its nodes deal and acknowledge
         assert [len(node._answers) for node in network.nodes] == [0] * 4

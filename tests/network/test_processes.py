@@ -6,8 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from salus.errors import SalusError
 from salus.network.demonstration import DemoOptions, run_demo
 from salus.network.demonstration.process_stage import ProcessStage
+from support.embedded import DAY, PASSPHRASE
 
 
 class _Watched(ProcessStage):
@@ -41,3 +45,59 @@ def test_demonstration_with_every_party_in_its_own_process(tmp_path: Path) -> No
     assert report["ledger_verified"] is True
     assert all(c["accepted"] and c["sha256"] == c["doctor_received_sha256"] for c in report["consultations"])
     assert {r["attempt"] for r in report["refused"]} == {"replay", "forgery", "revoked", "tampered-reply", "double-use"}
+
+
+class _Mortal(ProcessStage):
+    """Parties that can be killed and started again."""
+
+    def kill(self, party: str) -> None:
+        process = self._processes.pop(party)
+        process.kill()
+        process.wait()
+
+    def start_again(self, party: str, *arguments: str) -> None:
+        self._start(party, list(arguments))
+
+
+def test_killed_services_come_back(tmp_path: Path) -> None:
+    """kill -9 of a node, the cloud and the centre in the middle of consultations; what was acknowledged is there afterwards."""
+    record = tmp_path / "record.txt"
+    record.write_text("pulse 71\n")
+    stage = _Mortal(tmp_path / "home", 4, PASSPHRASE)
+    try:
+        people = {}
+        for role, name in (("doctor", "st-anne/dr-lee"), ("patient", "anna")):
+            people[role] = stage.enter(role, name, name)
+            stage.do(people[role], "enrol", code=stage.code(role, name, name))
+        doctor, patient = people["doctor"], people["patient"]
+        stage.do(doctor, "publish", day=DAY, count=4)
+        asked = {"doctor": "st-anne/dr-lee", "day": DAY, "path": str(record)}
+        first = stage.do(patient, "request", **asked)
+
+        stage.kill("node-1")
+        with pytest.raises(SalusError, match="did not start"):
+            stage.start_again("second-node-0", "node", "--index", "0")  # node-0 runs already
+        second = stage.do(patient, "request", **asked)
+        stage.start_again("node-1", "node", "--index", "1")
+
+        stage.kill("cloud")
+        with pytest.raises(SalusError, match="cloud does not answer"):
+            stage.do(patient, "request", **asked)
+        stage.start_again("cloud", "cloud")
+
+        stage.kill("centre")
+        assert stage.do(patient, "replies")["consultations"]
+        stage.start_again("centre", "centre")
+        assert stage.do(patient, "renew", count=20)["added"] > 0
+
+        waiting = [w["id"] for w in stage.do(doctor, "queue")["waiting"]]
+        assert sorted(waiting) == sorted([first["id"], second["id"]])
+        for id_ in waiting:
+            stage.do(doctor, "treat", id=id_, reply=str(record))
+        for id_ in waiting:
+            assert stage.do(patient, "read", id=id_)["accepted"]
+        status = stage.node_status()
+        assert len({s["height"] for s in status}) == 1
+        assert len({s["application_hash"] for s in status}) == 1
+    finally:
+        stage.close()

@@ -63,7 +63,7 @@ class CloudParty:
             self.gateway.confirm_pending(CONFIRM_BYTES)
             if self.gateway.maintenance_due():
                 gone = self.gateway.collect_garbage()
-                _log.info("collected", bodies=gone.bodies, body_bytes=gone.body_bytes, uploads=gone.uploads)
+                _log.debug("collected", bodies=gone.bodies, body_bytes=gone.body_bytes, uploads=gone.uploads)
         except SalusError as error:
             _log.warning("maintenance-failed", error=str(error))
 

@@ -27,6 +27,7 @@ from salus.errors import Refused, SalusError, TransportError
 from salus.ledger import node_api as api
 from salus.ledger.client import LedgerClient
 from salus.ledger.genesis import Genesis
+from salus.logging import setup_logging
 from salus.network.actors import ACTORS, Actor, Surroundings
 from salus.network.demonstration.cheats import CHEATS
 from salus.network.embedded import new_content, system_ms
@@ -214,6 +215,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--memory-kib", type=int, default=64 * 1024)
     parser.add_argument("--cheating", action="store_true")
     options = parser.parse_args(arguments)
+    setup_logging()  # to stderr: whoever started the party reads one line of stdout and no more
     home = Home(options.home)
     runs: dict[str, Callable[[], object]] = {
         "node": lambda: run_node(home, options.sockets, options.index),
