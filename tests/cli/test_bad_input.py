@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -167,6 +171,51 @@ def test_any_file_is_carried(salus: Terminal, tmp_path: Path, name: str, content
     opened = salus.good("--as", DOCTOR, "consultation", "open", id_)
     assert Path(opened["path"]).read_bytes() == content
     assert opened["file_name"] == name
+
+
+def test_a_huge_file(salus: Terminal, tmp_path: Path) -> None:
+    huge = tmp_path / "huge"
+    with huge.open("wb") as file:
+        file.truncate(8 << 40)
+    before = salus.good("--as", "alice", "credential", "list")
+    began = time.monotonic()
+    assert "huge" in salus.bad(*ASK, huge, reason="storage")
+    assert time.monotonic() - began < 20
+    assert salus.good("--as", "alice", "credential", "list") == before
+
+
+@pytest.mark.parametrize("size_mib", [48, pytest.param(1024, marks=pytest.mark.long)])
+def test_a_large_file_goes_through_in_constant_memory(salus: Terminal, tmp_path: Path, size_mib: int) -> None:
+    large = tmp_path / "large"
+    with large.open("wb") as file:
+        file.truncate(size_mib << 20)
+    command = [sys.executable, "-m", "salus", *ASK, str(large), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    assert usage.ru_maxrss < 200 * 1024  # KiB
+    (waiting,) = salus.good("--as", DOCTOR, "consultation", "queue")["waiting"]
+    opened = Path(salus.good("--as", DOCTOR, "consultation", "open", waiting["id"])["path"])
+    assert opened.stat().st_size == size_mib << 20
+
+
+def test_records_in_a_directory_that_cannot_be_read(empty: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root reads everything, so the system's answer is put in its place."""
+    closed = tmp_path / "records" / "closed"
+    closed.mkdir(parents=True)
+    (tmp_path / "records" / "a.txt").write_text("a")
+    real = os.scandir
+
+    def scandir(path: str | int = ".") -> object:
+        if path == str(closed):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    line = empty.bad("demo", "--records", tmp_path / "records", reason="storage")
+    assert str(closed) in line
+    assert "Permission denied" in line
 
 
 def test_an_empty_reply_and_a_reply_that_is_missing(salus: Terminal, tmp_path: Path, record: Path) -> None:

@@ -157,7 +157,7 @@ def test_ctrl_c_while_a_network_is_founded(empty: Terminal, seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "after_s"), [("demo", 1.0), ("demo", 1.7), ("demo", 2.4), ("sim --seeds 5000 --jobs 2", 2.0)]
+    ("command", "after_s"), [("demo", 0.8), ("demo", 1.2), ("demo", 1.6), ("sim --seeds 5000 --jobs 2", 2.0)]
 )
 def test_ctrl_c_at_a_terminal(tmp_path: Path, command: str, after_s: float) -> None:
     """A terminal sends the signal to every process of the command; nothing is left in the temporary directory."""

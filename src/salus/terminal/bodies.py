@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar
@@ -14,7 +15,7 @@ from typing import Any, BinaryIO, Final, TypeVar
 from salus.consultation.receipts import SealedReceipt, UploadReceipt
 from salus.errors import StorageError
 from salus.files import make_private_directory, remove_leftovers
-from salus.records.digest import BodySummary
+from salus.records.digest import BodySummary, encrypted_size
 from salus.records.file import recognise
 from salus.records.payload import (
     Header,
@@ -90,6 +91,17 @@ class BodyTransfer:
             if not path.name.startswith(f"{os.getpid()}-"):
                 path.unlink(missing_ok=True)
 
+    def check_room(self, payload: Payload) -> None:
+        """Refuse a payload whose ciphertext has no room here, before anything is spent on it.
+
+        :raises StorageError: saying how much room there is.
+        """
+        needed, free = encrypted_size(payload.size_bytes), shutil.disk_usage(self._staging).free
+        if needed > free:
+            raise StorageError(
+                f"{payload.file_name} needs {needed} bytes below {self._staging}, {free} are free; make room, or send less"
+            )
+
     def send(
         self, header: Header, payload: Payload, key: bytes, context: Any, keep_until_ms: int, progress: Progress = no_progress
     ) -> tuple[SealedPayload, UploadReceipt]:
@@ -98,6 +110,7 @@ class BodyTransfer:
         :raises StorageError: the payload changed or the disk is full; nothing is left behind.
         :raises Refused: the cloud refused. :raises TransportError: the cloud does not answer.
         """
+        self.check_room(payload)
         with self._staged() as path:
             with path.open("wb") as sink:
                 sealed = encrypt_payload(

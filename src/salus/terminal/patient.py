@@ -121,6 +121,7 @@ class PatientTerminal:
             self._ledger.refresh()
             try:
                 with Payload(path) as payload:
+                    self._bodies.check_room(payload)
                     entry, request = self._prepare(doctor, day, payload, measured_ms, progress)
                 return self._submit(entry, request)
             except Refused as refused:
