@@ -22,7 +22,8 @@ class GatewaySettings(msgspec.Struct, frozen=True):
 
     :ivar body_bytes_max: largest single body. :ivar store_bytes_max: all bodies and announced uploads together.
     :ivar reserve_bytes: room on the disk that uploads may not take.
-    :ivar uploads_open_max: uploads under way at a time. :ivar upload_idle_ms: an upload without a part for so long is dropped.
+    :ivar uploads_open_max: uploads under way at a time. :ivar upload_idle_ms: an upload without a part for so long is dropped,
+        and after ``crowded_idle_ms`` if others find no room: announcing costs nothing, so it must not keep others out.
     :ivar unnamed_keep_ms: how long a body waits for a committed transaction that names it, in block time; longer than
         genesis lets ``valid_until`` lie ahead.
     :ivar keep_ms_max: how far ahead a keep-until may lie.
@@ -36,6 +37,7 @@ class GatewaySettings(msgspec.Struct, frozen=True):
     reserve_bytes: int = 16 * _MIB
     uploads_open_max: int = 1024
     upload_idle_ms: int = 3600 * 1000
+    crowded_idle_ms: int = 60 * 1000
     unnamed_keep_ms: int = 7 * _DAY_MS
     keep_ms_max: int = 40 * 366 * _DAY_MS
     begins_per_s: int = 500

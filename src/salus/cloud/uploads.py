@@ -113,14 +113,17 @@ class Uploads:
 
     def collect_garbage(self) -> int:
         """Drop idle uploads and forget old receipts; returns how many uploads are no longer open."""
-        before = self._now_ms() - self._settings.upload_idle_ms
         with self._open_lock:
-            self._staging.discard_idle(before)
             self._index.forget_uploads(self._now_ms() - _REMEMBERED_MS)
-            left = {facts.upload: facts.size_bytes for facts in self._staging.open_uploads()}
-            dropped = len(self._open) - len(left)
-            self._open = left
-        return dropped
+            return self._discard_idle(self._settings.upload_idle_ms)
+
+    def _discard_idle(self, idle_ms: int) -> int:
+        before = {facts.upload for facts in self._staging.open_uploads()}
+        self._staging.discard_idle(self._now_ms() - idle_ms)
+        dropped = before - {facts.upload for facts in self._staging.open_uploads()}
+        for upload in dropped:
+            self._open.pop(upload, None)
+        return len(dropped)
 
     def _keep(self, facts: UploadBegin) -> UploadReceipt:
         with self._shelf.lock(facts.digest):
@@ -166,15 +169,22 @@ class Uploads:
         self._begins.take(1, "uploads")
 
     def _reserve(self, request: UploadBegin) -> None:
-        s = self._settings
         with self._open_lock:
-            announced = sum(self._open.values())
-            allowed = s.store_bytes_max - self._shelf.total_bytes - announced
-            room = min(allowed, self._shelf.store.free_bytes() - s.reserve_bytes)
-            if len(self._open) < s.uploads_open_max and request.size_bytes <= room:
+            if not self._fits(request.size_bytes):
+                self._discard_idle(self._settings.crowded_idle_ms)
+            if self._fits(request.size_bytes):
                 self._open[request.upload] = request.size_bytes
                 return
-        raise Refused("no-room", f"{len(self._open)} uploads are open, room is for {max(room, 0)} bytes; try again later")
+        raise Refused("no-room", f"{len(self._open)} uploads are open, room is for {max(self._room(), 0)} bytes; try again later")
+
+    def _fits(self, size_bytes: int) -> bool:
+        return len(self._open) < self._settings.uploads_open_max and size_bytes <= self._room()
+
+    def _room(self) -> int:
+        """Bytes that may still be announced."""
+        s = self._settings
+        allowed = s.store_bytes_max - self._shelf.total_bytes - sum(self._open.values())
+        return min(allowed, self._shelf.store.free_bytes() - s.reserve_bytes)
 
     def _finished(self, request: UploadBegin) -> UploadBegin | None:
         found = self._index.finished_upload(request.upload)
