@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ def restore_wallet(
     )
     with restored.wallet as wallet:
         progress.stage("comparing with the ledger")
-        counted = lambda done, total: progress.counted("looking for requests made since", done, total)  # noqa: E731
+        counted = partial(progress.counted, "looking for requests made since")
         found = reconcile_with_ledger(wallet, network.client(), counted)
         return {
             "role": role,
