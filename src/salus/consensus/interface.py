@@ -40,11 +40,15 @@ class ValidatorUpdate(msgspec.Struct, frozen=True):
 
 
 class CheckResult(msgspec.Struct, frozen=True):
-    """Answer of the pool check. ``reason`` is empty if accepted, else a code of ``salus.errors.REASONS``."""
+    """Answer of the pool check. ``reason`` is empty if accepted, else a code of ``salus.errors.REASONS``.
+
+    :ivar spends: what only one committed transaction can spend; of transactions that spend the same, one waits. Empty: nothing.
+    """
 
     tx_hash: bytes
     reason: str = ""
     detail: str = ""
+    spends: bytes = b""
 
     @property
     def accepted(self) -> bool:

@@ -126,7 +126,7 @@ class LedgerApplication:
         passing = [i for i, refusal in enumerate(refusals) if refusal is None]
         for index, secret in zip(passing, self._secret_refusals([decoded[i] for i in passing], time_ms), strict=True):
             refusals[index] = secret
-        return [_result(tx, verdict) for tx, verdict in zip(decoded, refusals, strict=True)]
+        return [self._result(tx, verdict) for tx, verdict in zip(decoded, refusals, strict=True)]
 
     def prepare_proposal(
         self,
@@ -310,6 +310,11 @@ class LedgerApplication:
         self._head = head
         self._view = CommittedState(self.store, self._tree, head.height)
 
+    def _result(self, tx: Transaction[Any] | None, refusal: Refused | None) -> CheckResult:
+        if tx is None or refusal is not None:
+            return CheckResult(tx.hash if tx else b"", *((refusal.reason, refusal.detail) if refusal else ("internal", "")))
+        return CheckResult(tx.hash, spends=tx.message.envelope().nf if self.registry.is_anonymous(tx.message) else b"")
+
     def _empty_block(self, time_ms: int) -> BlockInput:
         return BlockInput(self._head.height + 1, max(time_ms, self._head.time_ms + 1), "", (), (), ())
 
@@ -384,11 +389,6 @@ class LedgerApplication:
 
 def _digests(writes: Sequence[Write]) -> list[tuple[bytes, bytes | None]]:
     return [(key, None if value is None else value_digest(value)) for key, value in writes]
-
-
-def _result(tx: Transaction[Any] | None, refusal: Refused | None) -> CheckResult:
-    tx_hash = b"" if tx is None else tx.hash
-    return CheckResult(tx_hash) if refusal is None else CheckResult(tx_hash, refusal.reason, refusal.detail)
 
 
 def replayed(genesis: Genesis, registry: Registry = REGISTRY) -> LedgerApplication:

@@ -100,12 +100,26 @@ def _admit(s: State, result: CheckResult, transaction: bytes) -> CheckResult:
         return result
     if len(transaction) > MAX_TRANSACTION_BYTES:
         return CheckResult(result.tx_hash, "too-large", f"{len(transaction)} bytes, at most {MAX_TRANSACTION_BYTES}")
+    if result.spends in s.pool_spends:
+        # else one member fills the pool with transactions of which all but one are refused after it is committed
+        return CheckResult(result.tx_hash, "used-credential", "another transaction that spends the same waits already")
     config = s.config
     if len(s.pool) >= config.max_pool_transactions or s.pool_bytes + len(transaction) > config.max_pool_bytes:
         return CheckResult(result.tx_hash, "pool-full", f"{len(s.pool)} transactions wait")
-    s.pool[result.tx_hash] = Pooled(transaction, s.now_ms)
+    s.pool[result.tx_hash] = Pooled(transaction, s.now_ms, spends=result.spends)
     s.pool_bytes += len(transaction)
+    if result.spends:
+        s.pool_spends.add(result.spends)
     return result
+
+
+def _take_out(s: State, tx_hash: bytes) -> bool:
+    pooled = s.pool.pop(tx_hash, None)
+    if pooled is None:
+        return False
+    s.pool_bytes -= len(pooled.transaction)
+    s.pool_spends.discard(pooled.spends)
+    return True
 
 
 def gossip(s: State, out: Out, transactions: list[bytes]) -> None:
@@ -155,9 +169,7 @@ def candidates(s: State) -> tuple[bytes, ...]:
 def remove_committed(s: State, out: Out, tx_hashes: tuple[bytes, ...], block: Block) -> None:
     """Pool, step 3: take a decided block's transactions out; ask again about those that blocks with room passed by."""
     for tx_hash in tx_hashes:
-        pooled = s.pool.pop(tx_hash, None)
-        if pooled is not None:
-            s.pool_bytes -= len(pooled.transaction)
+        _take_out(s, tx_hash)
         s.recent[tx_hash] = block.header.height
     while len(s.recent) > MAX_RECENT:
         del s.recent[next(iter(s.recent))]
@@ -177,7 +189,5 @@ def remove_committed(s: State, out: Out, tx_hashes: tuple[bytes, ...], block: Bl
 
 
 def _drop(s: State, out: Out, tx_hash: bytes, reason: str, detail: str) -> None:
-    pooled = s.pool.pop(tx_hash, None)
-    if pooled is not None:
-        s.pool_bytes -= len(pooled.transaction)
+    if _take_out(s, tx_hash):
         out.append(Dropped(tx_hash, reason, detail))

@@ -134,12 +134,13 @@ class Deciding(msgspec.Struct):
 class Pooled(msgspec.Struct):
     """A checked transaction that waits for a block.
 
-    :ivar skipped: blocks with room that did not take it.
+    :ivar skipped: blocks with room that did not take it. :ivar spends: what no other waiting transaction spends.
     """
 
     transaction: bytes
     since_ms: int
     skipped: int = 0
+    spends: bytes = b""
 
 
 class Served(msgspec.Struct):
@@ -211,6 +212,7 @@ class State(msgspec.Struct):
     # --- pool and evidence ---
     pool: dict[bytes, Pooled] = msgspec.field(default_factory=dict)
     pool_bytes: int = 0
+    pool_spends: set[bytes] = msgspec.field(default_factory=set)
     recent: dict[bytes, int] = msgspec.field(default_factory=dict)
     checks: dict[int, tuple[str, str, int, tuple[bytes, ...]]] = msgspec.field(default_factory=dict)
     check_count: int = 0
