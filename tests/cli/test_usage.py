@@ -19,8 +19,9 @@ from support.command_line import Done, Terminal, run_process
 HELPS = dict(helps())
 COMMANDS = sorted(HELPS)
 ISSUED = """
-demo; network init; network status; network verify; party enrol; party list; party revoke; doctor list; wallet create;
-wallet backup; wallet restore; wallet show; credential list; credential renew; slot publish; slot list; slot cancel;
+demo; network init; network status; network verify; party enrol; party list; party revoke; doctor list;
+wallet create; wallet backup; wallet restore; wallet show; wallet remember; wallet forget;
+credential list; credential renew; slot publish; slot list; slot cancel;
 consultation request; consultation queue; consultation open; consultation treat; consultation decline; consultation replies;
 consultation read; trace request; trace approve; trace open; trace show; audit log; audit verify; audit export; sim;
 bench consultation; sensor record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import os
 import pty
 import select
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -31,7 +33,7 @@ def test_a_restored_wallet_knows_what_it_lost(salus: Terminal, record: Path, tmp
     assert {c["id"] for c in done["unreadable"]} == {before["id"], since["id"]}
     states = {c["id"]: c["state"] for c in salus.good("--as", "alice", "consultation", "replies")["consultations"]}
     assert states == {before["id"]: "unreadable", since["id"]: "unreadable"}
-    salus.bad("--as", "alice", "consultation", "read", before["id"], reason="not-committed")
+    salus.bad("--as", "alice", "consultation", "read", before["id"], reason="erased")
     salus.good("--as", "alice", "credential", "renew", "--count", "2")
     salus.good("--as", "alice", *ASK, record)
 
@@ -98,6 +100,29 @@ def test_the_phrase_of_a_new_wallet_is_shown_whatever_comes_next(salus: Terminal
     assert done.json["error"]["reason"] == "unreachable"
     assert len(done.json["recovery_phrase"].split()) == 24
     monkeypatch.undo()
+
+
+def test_the_keyring_is_optional(salus: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a keyring in memory: the tests never touch the one of whoever runs them."""
+    kept: dict[tuple[str, str], str] = {}
+    errors = types.ModuleType("keyring.errors")
+    errors.KeyringError = type("KeyringError", (Exception,), {})  # type: ignore[attr-defined]
+    keyring = types.ModuleType("keyring")
+    keyring.__spec__ = importlib.machinery.ModuleSpec("keyring", None)
+    keyring.errors = errors  # type: ignore[attr-defined]
+    keyring.get_password = lambda service, account: kept.get((service, account))  # type: ignore[attr-defined]
+    keyring.set_password = lambda service, account, text: kept.update({(service, account): text})  # type: ignore[attr-defined]
+    keyring.delete_password = lambda service, account: kept.pop((service, account))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    monkeypatch.setitem(sys.modules, "keyring.errors", errors)
+    salus.good("--as", "alice", "wallet", "remember")
+    assert len(kept) == 1
+    monkeypatch.delenv("SALUS_PASSPHRASE")
+    assert salus.good("--as", "alice", "wallet", "show")["name"] == "alice"
+    salus.bad("--as", "bob", "wallet", "show", reason="settings")
+    salus.good("--as", "alice", "wallet", "forget")
+    assert kept == {}
+    salus.bad("--as", "alice", "wallet", "show", reason="settings")
 
 
 class Person:

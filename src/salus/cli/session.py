@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import signal
 import sys
@@ -75,6 +76,7 @@ class Session:
     progress: ProgressDisplay = field(default_factory=ProgressDisplay)
     extra: dict[str, Any] = field(default_factory=dict)
     _settings: Settings | None = None
+    _asked: dict[Path, bytes] = field(default_factory=dict, repr=False)
 
     def carry_out(self, work: Callable[[], Result]) -> int:
         """Do the command's work and print what it gives; returns the exit status."""
@@ -164,20 +166,28 @@ class Session:
 
     # --- passphrases ---
 
-    def passphrase(self, whose: str, *, new: bool = False) -> bytes:
-        """The passphrase of a wallet: from a file, the environment, or the person at the terminal.
+    def passphrase(self, whose: str, *, new: bool = False, directory: Path | None = None) -> bytes:
+        """The passphrase of a wallet: from a file, the environment, the keyring, or the person at the terminal.
 
-        :param new: it is being chosen: asked for twice.
+        :param new: it is being chosen: asked for twice. :param directory: of the wallet, for the keyring.
         :raises ConfigError: nobody gave one and nobody can be asked.
         """
         secret = self.settings.read_passphrase()
         if secret is not None:
             return secret.reveal().encode()
+        kept = None if directory is None else _from_keyring(directory)
+        if kept is None and directory is not None:
+            kept = self._asked.get(directory)
+        if kept is not None:
+            return kept
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise ConfigError(
                 f"no passphrase for {whose}: give --passphrase-file FILE, set SALUS_PASSPHRASE, or run salus in a terminal"
             )
-        return self.ask_passphrase(whose, new=new)
+        typed = self.ask_passphrase(whose, new=new)
+        if directory is not None:
+            self._asked[directory] = typed
+        return typed
 
     def ask_passphrase(self, whose: str, *, new: bool) -> bytes:
         """Ask at the terminal."""
@@ -218,7 +228,7 @@ class Session:
         role, directory = home.find_person(who)
         if roles and role not in roles:
             raise CommandFailed("failed", f"{directory.name} is no {' or '.join(roles)}: name one by --as; {self._known()}")
-        passphrase = self.passphrase(directory.name)
+        passphrase = self.passphrase(directory.name, directory=directory)
         with self.network() as network:
             actor = network.person(directory.name, passphrase, self.progress.in_bytes)
             self._resume(actor)
@@ -237,6 +247,19 @@ class Session:
         for done in finished:
             text = done if isinstance(done, str) else done["id"]
             self.say(f"salus: finished what an earlier command left: {text}")
+
+
+def _from_keyring(directory: Path) -> bytes | None:
+    """What the desktop's keyring keeps for a wallet; nothing where there is no keyring, or it does not want to."""
+    if importlib.util.find_spec("keyring") is None:
+        return None
+    from salus.errors import WalletError
+    from salus.terminal.wallet_keyring import passphrase_from_keyring
+
+    try:
+        return passphrase_from_keyring(directory)
+    except WalletError:
+        return None
 
 
 @contextlib.contextmanager

@@ -59,6 +59,29 @@ def backup(
     return Result(data, lambda screen: screen.line(f"Wrote {file}: long-term keys and unused credentials, no one-time keys."))
 
 
+@command(APP, "remember", "--home clinic --as patient-alice wallet remember")
+def remember(session: Session) -> Result:
+    """Keep a wallet's passphrase in the desktop's keyring, where commands find it if no other is given."""
+    from salus.terminal.wallet_keyring import keep_in_keyring
+
+    with session.person() as actor:  # which shows that the passphrase is right
+        keep_in_keyring(actor.directory, session.passphrase(actor.directory.name, directory=actor.directory))
+        party = actor.directory.name
+    return Result({"party": party, "remembered": True}, lambda screen: screen.line(f"The keyring has the passphrase of {party}."))
+
+
+@command(APP, "forget", "--home clinic --as patient-alice wallet forget")
+def forget(session: Session) -> Result:
+    """Remove a wallet's passphrase from the desktop's keyring."""
+    from salus.network.home import Home
+    from salus.terminal.wallet_keyring import remove_from_keyring
+
+    _, directory = Home(session.home).find_person(session.who())
+    remove_from_keyring(directory)
+    data = {"party": directory.name, "remembered": False}
+    return Result(data, lambda screen: screen.line(f"The keyring does not have the passphrase of {directory.name}."))
+
+
 @command(
     APP,
     "restore",
