@@ -19,13 +19,16 @@ pub mod equations;
 pub mod g1;
 pub mod g2;
 pub mod gt;
+pub mod index_table;
 pub mod merkle_map;
 pub mod pool;
+pub mod records;
 pub mod request;
 pub mod ristretto255;
 pub mod scalar;
 pub mod sharing;
 pub mod symmetric;
+pub mod tag_keys;
 
 #[pyfunction]
 fn operation_counts(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
@@ -85,6 +88,12 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(admission::admit_requests, m)?)?;
     m.add_function(wrap_pyfunction!(admission::admit_envelopes, m)?)?;
     m.add_function(wrap_pyfunction!(admission::schnorr_verify_batch, m)?)?;
+    m.add_class::<tag_keys::TagKeys>()?;
+    m.add_class::<index_table::IndexTable>()?;
+    m.add_function(wrap_pyfunction!(index_table::check_tags, m)?)?;
+    m.add_class::<records::BodyTree>()?;
+    m.add_function(wrap_pyfunction!(records::body_leaves, m)?)?;
+    m.add_function(wrap_pyfunction!(records::body_node, m)?)?;
     m.add_function(wrap_pyfunction!(bench::bench_native, m)?)?;
     m.add_function(wrap_pyfunction!(operation_counts, m)?)?;
     m.add_function(wrap_pyfunction!(reset_operation_counts, m)?)?;

@@ -64,3 +64,25 @@ pub fn unseal<const N: usize>(key: &[u8; 32], sealed: &[u8], aad: &[u8]) -> Opti
         .ok()?;
     Some(plain)
 }
+
+/// Seal with a key that is used once (nonce zero); ciphertext and tag.
+pub fn seal(key: &[u8; 32], plain: &[u8], aad: &[u8]) -> Vec<u8> {
+    // Full size at once: plaintext is encrypted in place, and growing would leave a copy of it.
+    let mut out = Vec::with_capacity(plain.len() + TAG_BYTES);
+    out.extend_from_slice(plain);
+    match ChaCha20Poly1305::new(key.into()).encrypt_inout_detached(&[0; 12].into(), aad, out.as_mut_slice().into()) {
+        Ok(tag) => out.extend_from_slice(&tag),
+        Err(_) => unreachable!("a box is far below 256 GiB"),
+    }
+    out
+}
+
+/// As [`unseal`], into `plain`, whose length is the plaintext's; false if the tag does not match.
+pub fn unseal_into(key: &[u8; 32], sealed: &[u8], aad: &[u8], plain: &mut [u8]) -> bool {
+    let Some((body, tag)) = sealed.split_at_checked(plain.len()) else { return false };
+    let Ok(tag) = <[u8; TAG_BYTES]>::try_from(tag) else { return false };
+    plain.copy_from_slice(body);
+    ChaCha20Poly1305::new(key.into())
+        .decrypt_inout_detached(&[0; 12].into(), aad, plain.into(), &tag.into())
+        .is_ok()
+}

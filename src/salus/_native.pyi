@@ -265,6 +265,21 @@ def g1_interpolate(indices: Sequence[int], shares: Sequence[G1], at: int = 0) ->
 def g2_interpolate(indices: Sequence[int], shares: Sequence[G2], at: int = 0) -> G2: ...
 def gt_interpolate(indices: Sequence[int], shares: Sequence[Gt], at: int = 0) -> Gt: ...  # a product of powers
 
+# --- digest of bodies, suite records-2 (records/trees.py is the readable twin) ---
+def body_leaves(data: bytes | bytearray | memoryview, segment_bytes: int) -> bytes: ...
+
+"""Leaf hashes (32 bytes each, side by side) of segments of ``segment_bytes``, the last of which may be shorter. At most
+64 MiB; on the calling thread, without the interpreter's lock."""
+
+def body_node(left: bytes, right: bytes) -> bytes: ...
+@final
+class BodyTree:
+    """Merkle tree (shape of RFC 6962) over leaves that arrive in order; holds log2(n) hashes."""
+
+    def __init__(self) -> None: ...
+    def extend(self, leaves: bytes) -> bytes: ...  # the nodes completed by them, each leaf before its ancestors
+    def root(self) -> bytes: ...  # ValueError without leaves
+
 # --- Merkle map (ledger/merkle_map.py is the readable twin) ---
 @final
 class MerkleMap:
@@ -285,3 +300,38 @@ class MerkleMap:
     ) -> list[tuple[bytes, bytes]]: ...  # sorted by key; only keys > after; at most limit
     def versions(self) -> list[int]: ...  # the kept ones, oldest first
     def node_counts(self) -> tuple[int, int]: ...  # leaves and inner nodes alive in all kept versions
+
+# --- keyword search (search/tags.py has the readable twin) ---
+@final
+class TagKeys:
+    """Keys of tags T' with the scope (32 bytes) that each belongs to, 1 to 131,072; zeros: every scope. Wiped on drop."""
+
+    @staticmethod
+    def derive(network: bytes, scopes: Sequence[bytes], index_keys: Sequence[bytes], tokens: Sequence[bytes]) -> TagKeys: ...
+    """Side by side: T' = KDF("tag-key", ik || T; (network, scope)) each; index keys 32 bytes, tokens 64."""
+    @staticmethod
+    def discoverable(network: bytes, tokens: Sequence[bytes]) -> TagKeys: ...  # T' = KDF("discoverable", T; (network,))
+    def tags(self, rid: bytes) -> list[bytes]: ...  # AES-256(T', rid) under each key; rid 16 bytes
+    def scopes(self) -> list[bytes]: ...
+    def seal(self, key: bytes, aad: bytes) -> bytes: ...  # ChaCha20-Poly1305, nonce zero: the key is used once
+    @staticmethod
+    def unseal(key: bytes, sealed: bytes, aad: bytes) -> TagKeys: ...  # ValueError if it does not open
+    def __len__(self) -> int: ...
+
+@final
+class IndexTable:
+    """The records of every scope with their tags, in memory; ValueError for tags of another form than check_tags wants."""
+
+    def __init__(self) -> None: ...
+    def add(self, scope: bytes, rid: bytes, tags: bytes) -> None: ...  # ValueError: the record is there, or the index full
+    def remove(self, rid: bytes) -> bool: ...  # whether it was there; time linear in its scope
+    def search(self, keys: TagKeys, limit: int) -> list[tuple[int, bytes]]: ...
+    """(place of the key, rid) of every record that has the tag of the key of its scope, at most ``limit``; by key, then as
+    they were added. One key set-up for each key and scope, one AES block and one look-up for each candidate."""
+    def scopes(self) -> list[bytes]: ...  # ascending
+    def entries(self, scope: bytes, from_record: int, count: int) -> list[tuple[bytes, bytes]]: ...  # (rid, tags)
+    def scope_of(self, rid: bytes) -> bytes | None: ...
+    def memory_bytes(self) -> int: ...
+    def __len__(self) -> int: ...
+
+def check_tags(tags: bytes) -> None: ...  # ValueError unless 8 to 2,048 tags, a power of two of them, strictly ascending
