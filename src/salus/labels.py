@@ -11,6 +11,7 @@ SUITE_2019: Final = "mbpa-2019"
 SUITE_R1: Final = "mbpa-r1"
 SUITE_LEDGER: Final = "ledger-1"
 SUITE_RECORDS: Final = "records-1"
+SUITE_RECORDS_2: Final = "records-2"
 SUITE_WALLET: Final = "wallet-1"
 
 # --- hashes to scalars (H1) ---
