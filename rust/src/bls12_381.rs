@@ -3,7 +3,9 @@
 use std::ptr::null;
 
 use blst::*;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::select::Limbs;
 
 /// Bits of the group order r.
 const ORDER_BITS: usize = 255;
@@ -25,14 +27,127 @@ pub fn multiplier(bytes: &[u8]) -> Option<Multiplier> {
     below_order.then_some(little)
 }
 
+/// Overwrite a value of plain limbs.
+///
+/// # Safety
+/// All zeros must be a value of the type.
+pub unsafe fn wipe<T: Copy>(value: &mut T) {
+    // SAFETY: the pointer is live and aligned; the caller vouches for the zeros.
+    unsafe { std::ptr::write_volatile(value, std::mem::zeroed()) };
+    std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
+}
+
+/// What the batches, sums and combs need of G1 and of G2.
+pub trait CurvePoint: Copy + Default + Send + Sync + Zeroize {
+    /// A point with two coordinates; both zero: the identity.
+    type Affine: Limbs + Default + Send + Sync;
+    /// Bytes of the compressed encoding.
+    type Encoding: AsRef<[u8]> + Send;
+
+    /// A compressed encoding: canonical, on the curve, in the subgroup, not the identity.
+    fn decode(bytes: &[u8]) -> Option<Self>;
+    /// Compressed encoding; cheap for points that went through [`CurvePoint::normalise`].
+    fn encode(&self) -> Self::Encoding;
+    /// Constant-time multiplication.
+    fn mul(&self, by: &Multiplier) -> Self;
+    /// Addition, complete.
+    fn add(&self, other: &Self) -> Self;
+    /// Negation.
+    fn neg(&self) -> Self;
+    /// The neutral element?
+    fn is_identity(&self) -> bool;
+    /// Doubling.
+    fn double(&self) -> Self;
+    /// Addition, complete.
+    fn add_affine(&self, other: &Self::Affine) -> Self;
+    /// The same point in projective coordinates.
+    fn from_affine(point: &Self::Affine) -> Self;
+    /// Affine coordinates of all, with one inversion for about a thousand of them.
+    fn all_to_affine(points: &[Self]) -> Vec<Self::Affine>;
+
+    /// Negation of an affine point if the flag is set, in constant time.
+    fn negate_affine_if(point: &mut Self::Affine, flag: bool);
+
+    /// The same points with coordinate Z one, which makes encoding, pairing and adding them cheap.
+    fn normalise(points: &[Self]) -> Vec<Self> {
+        Self::all_to_affine(points).iter().map(Self::from_affine).collect()
+    }
+}
+
 /// A curve group of blst: the functions of its two groups differ in their prefix only.
 macro_rules! group {
     ($name:ident, $doc:literal, $raw:ty, $affine:ty, $size:literal, $generator:ident, $uncompress:ident, $in_group:ident,
      $from_affine:ident, $to_affine:ident, $compress:ident, $serialize:ident, $mult:ident, $add:ident, $cneg:ident,
-     $is_equal:ident, $is_inf:ident, $hash:ident) => {
+     $is_equal:ident, $is_inf:ident, $hash:ident, $double:ident, $add_affine:ident, $all_to_affine:ident,
+     $cneg_field:ident) => {
         #[doc = $doc]
-        #[derive(Clone, Copy)]
-        pub struct $name($raw);
+        #[derive(Clone, Copy, Default)]
+        #[repr(transparent)]
+        pub struct $name(pub $raw);
+
+        impl Zeroize for $name {
+            fn zeroize(&mut self) {
+                // SAFETY: a point is three coordinates of whole limbs, without padding, and all zeros is the identity.
+                unsafe { wipe(&mut self.0) }
+            }
+        }
+
+        impl CurvePoint for $name {
+            type Affine = $affine;
+            type Encoding = [u8; $size];
+
+            fn decode(bytes: &[u8]) -> Option<Self> {
+                bytes.try_into().ok().and_then(Self::decode)
+            }
+            fn encode(&self) -> Self::Encoding {
+                self.encode()
+            }
+            fn mul(&self, by: &Multiplier) -> Self {
+                self.mul(by)
+            }
+            fn add(&self, other: &Self) -> Self {
+                self.add(other)
+            }
+            fn neg(&self) -> Self {
+                self.neg()
+            }
+            fn is_identity(&self) -> bool {
+                self.is_identity()
+            }
+            fn double(&self) -> Self {
+                let mut out = Self::default();
+                // SAFETY: two live points.
+                unsafe { $double(&mut out.0, &self.0) };
+                out
+            }
+            fn add_affine(&self, other: &$affine) -> Self {
+                let mut out = Self::default();
+                // SAFETY: three live points; this addition is complete, and two zero coordinates are the identity.
+                unsafe { $add_affine(&mut out.0, &self.0, other) };
+                out
+            }
+            fn negate_affine_if(point: &mut $affine, flag: bool) {
+                let y = &raw mut point.y;
+                // SAFETY: one live coordinate; blst allows input and output to be the same.
+                unsafe { $cneg_field(y, y, flag) };
+            }
+            fn from_affine(point: &$affine) -> Self {
+                let mut out = Self::default();
+                // SAFETY: two live points.
+                unsafe { $from_affine(&mut out.0, point) };
+                out
+            }
+            fn all_to_affine(points: &[Self]) -> Vec<$affine> {
+                let mut out = vec![<$affine>::default(); points.len()];
+                if !points.is_empty() {
+                    let list = [points.as_ptr().cast::<$raw>(), null()];
+                    // SAFETY: the first pointer starts `points.len()` points (a point is its one field), null ends the
+                    // list, and as many affine points are written.
+                    unsafe { $all_to_affine(out.as_mut_ptr(), list.as_ptr(), points.len()) };
+                }
+                out
+            }
+        }
 
         impl $name {
             /// Bytes of the compressed encoding.
@@ -46,6 +161,11 @@ macro_rules! group {
 
             /// A compressed encoding: canonical, on the curve, in the subgroup, not the identity.
             pub fn decode(bytes: &[u8; $size]) -> Option<Self> {
+                Self::decode_with_identity(bytes).filter(|point| !point.is_identity())
+            }
+
+            /// The same, where the identity is allowed.
+            pub fn decode_with_identity(bytes: &[u8; $size]) -> Option<Self> {
                 let mut affine = <$affine>::default();
                 let mut out = <$raw>::default();
                 // SAFETY: blst reads exactly SIZE bytes and writes one affine point, then reads it back.
@@ -54,8 +174,7 @@ macro_rules! group {
                 };
                 // SAFETY: both points are live values of the types that blst names.
                 unsafe { $from_affine(&mut out, &affine) };
-                let point = Self(out);
-                (valid && !point.is_identity()).then_some(point)
+                valid.then_some(Self(out))
             }
 
             /// Hash to the group by RFC 9380 (SHA-256, simplified SWU, random oracle).
@@ -149,7 +268,11 @@ group!(
     blst_p1_cneg,
     blst_p1_is_equal,
     blst_p1_is_inf,
-    blst_hash_to_g1
+    blst_hash_to_g1,
+    blst_p1_double,
+    blst_p1_add_or_double_affine,
+    blst_p1s_to_affine,
+    blst_fp_cneg
 );
 group!(
     P2,
@@ -169,5 +292,9 @@ group!(
     blst_p2_cneg,
     blst_p2_is_equal,
     blst_p2_is_inf,
-    blst_hash_to_g2
+    blst_hash_to_g2,
+    blst_p2_double,
+    blst_p2_add_or_double_affine,
+    blst_p2s_to_affine,
+    blst_fp2_cneg
 );

@@ -32,9 +32,35 @@ pub enum Op {
     Pairing,
     /// Ed25519 verification.
     Ed25519Verify,
+    /// Multiplication of a point of G1 with a table.
+    G1Comb,
+    /// Multiplication of a point of G2 with a table.
+    G2Comb,
+    /// Power of an element of the target group with a table.
+    GtComb,
+    /// One term of a sum of multiples in G1.
+    G1MsmTerm,
+    /// One term of a sum of multiples in G2.
+    G2MsmTerm,
+    /// Power in the target group.
+    GtPow,
+    /// One factor of a product of powers in the target group.
+    GtPowTerm,
+    /// Hash to G1.
+    G1Hash,
+    /// Hash to G2.
+    G2Hash,
+    /// Decoding of an element of G1.
+    G1Decode,
+    /// Decoding of an element of G2.
+    G2Decode,
+    /// Decoding of an element of the target group.
+    GtDecode,
+    /// Lines of a point of G2 computed ahead.
+    G2Prepare,
 }
 
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 26] = [
     "base_mul",
     "var_mul",
     "msm_term",
@@ -48,6 +74,19 @@ const NAMES: [&str; 13] = [
     "final_exp",
     "pairing",
     "ed25519_verify",
+    "g1_comb",
+    "g2_comb",
+    "gt_comb",
+    "g1_msm_term",
+    "g2_msm_term",
+    "gt_pow",
+    "gt_pow_term",
+    "g1_hash",
+    "g2_hash",
+    "g1_decode",
+    "g2_decode",
+    "gt_decode",
+    "g2_prepare",
 ];
 
 static COUNTS: [AtomicU64; NAMES.len()] = [const { AtomicU64::new(0) }; NAMES.len()];

@@ -4,22 +4,37 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use zeroize::Zeroize;
 
 use crate::args::{self, refuse};
 use crate::bls12_381::{multiplier, P2};
 use crate::counts::{self, Op};
+use crate::fr::Fr;
 
-/// An element of G2; decoded ones are in the subgroup and not the identity.
+/// An element of G2, wiped on drop (keys are elements); decoded ones are in the subgroup and not the identity.
 #[pyclass(frozen, module = "salus._native")]
 pub struct G2(pub P2);
+
+impl Drop for G2 {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 #[pymethods]
 impl G2 {
     #[staticmethod]
     fn decode(data: &[u8]) -> PyResult<Self> {
         let bytes = args::array::<{ P2::SIZE }>(data, "a G2 element has 96 bytes")?;
-        counts::add(Op::Decode, 1);
+        counts::add(Op::G2Decode, 1);
         P2::decode(&bytes).map(Self).ok_or_else(|| refuse("not a canonical encoding of a G2 element, or the identity"))
+    }
+
+    #[staticmethod]
+    fn decode_with_identity(data: &[u8]) -> PyResult<Self> {
+        let bytes = args::array::<{ P2::SIZE }>(data, "a G2 element has 96 bytes")?;
+        counts::add(Op::G2Decode, 1);
+        P2::decode_with_identity(&bytes).map(Self).ok_or_else(|| refuse("not a canonical encoding of a G2 element"))
     }
 
     #[staticmethod]
@@ -27,13 +42,18 @@ impl G2 {
         if dst.is_empty() {
             return Err(refuse("the domain separation tag is empty"));
         }
-        counts::add(Op::HashToGroup, 1);
+        counts::add(Op::G2Hash, 1);
         Ok(Self(py.detach(|| P2::hash(message, dst))))
     }
 
     #[staticmethod]
     fn generator() -> Self {
         Self(P2::generator())
+    }
+
+    #[staticmethod]
+    fn identity() -> Self {
+        Self(P2::default())
     }
 
     fn encode<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
@@ -48,8 +68,12 @@ impl G2 {
         self.0.is_identity()
     }
 
-    fn mul(&self, py: Python<'_>, scalar: &[u8]) -> PyResult<Self> {
-        let by = multiplier(scalar).ok_or_else(|| refuse("a multiplier has 32 bytes and is below the group order"))?;
+    fn mul(&self, py: Python<'_>, scalar: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let by = match scalar.cast::<Fr>() {
+            Ok(scalar) => scalar.get().0.multiplier(),
+            Err(_) => multiplier(scalar.cast::<PyBytes>()?.as_bytes())
+                .ok_or_else(|| refuse("a multiplier has 32 bytes and is below the group order"))?,
+        };
         counts::add(Op::G2Mul, 1);
         Ok(Self(py.detach(|| self.0.mul(&by))))
     }

@@ -251,12 +251,7 @@ impl IndexTable {
         }))
     }
 
-    fn search<'py>(
-        &self,
-        py: Python<'py>,
-        keys: &TagKeys,
-        limit: usize,
-    ) -> PyResult<Vec<(u32, Bound<'py, PyBytes>)>> {
+    fn search<'py>(&self, py: Python<'py>, keys: &TagKeys, limit: usize) -> PyResult<Vec<(u32, Bound<'py, PyBytes>)>> {
         if limit == 0 || limit > args::MAX_BATCH {
             return Err(refuse("a search gives 1 to 2^20 records"));
         }

@@ -11,21 +11,29 @@ pub mod args;
 pub mod batch;
 pub mod bench;
 pub mod bls12_381;
+pub mod bls_batch;
+pub mod bls_msm;
+pub mod bls_sharing;
 pub mod codec;
+pub mod comb;
 pub mod counts;
 pub mod ed25519;
 pub mod envelope;
 pub mod equations;
+pub mod fr;
 pub mod g1;
 pub mod g2;
 pub mod gt;
+pub mod gt_pow;
 pub mod index_table;
 pub mod merkle_map;
+pub mod pairing;
 pub mod pool;
 pub mod records;
 pub mod request;
 pub mod ristretto255;
 pub mod scalar;
+pub mod select;
 pub mod sharing;
 pub mod symmetric;
 pub mod tag_keys;
@@ -54,6 +62,53 @@ fn threads() -> usize {
     pool::threads()
 }
 
+/// The pairing groups: classes, batches, sharing.
+fn bls12_381_module(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<fr::Fr>()?;
+    m.add_class::<g1::G1>()?;
+    m.add_class::<g2::G2>()?;
+    m.add_class::<gt::Gt>()?;
+    m.add_class::<pairing::G2Prepared>()?;
+    m.add_class::<comb::G1Comb>()?;
+    m.add_class::<comb::G2Comb>()?;
+    m.add_class::<comb::GtComb>()?;
+    m.add_function(wrap_pyfunction!(bls_batch::g1_mul_batch, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g1_mul_batch_vartime, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g1_mul_one_scalar, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g1_add_batch, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g1_sum, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g1_msm, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g1_msm_vartime, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g1_msm_groups_vartime, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g1_decode_batch, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g1_encode_batch, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g2_mul_batch, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g2_mul_batch_vartime, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g2_mul_one_scalar, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g2_add_batch, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g2_sum, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g2_msm, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g2_msm_vartime, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g2_msm_groups_vartime, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g2_decode_batch, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g2_encode_batch, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_batch::g1_hash_batch, m)?)?;
+    m.add_function(wrap_pyfunction!(gt::gt_decode_batch, m)?)?;
+    m.add_function(wrap_pyfunction!(gt::gt_multi_pow, m)?)?;
+    m.add_function(wrap_pyfunction!(gt::gt_multi_pow_vartime, m)?)?;
+    m.add_function(wrap_pyfunction!(pairing::pairing, m)?)?;
+    m.add_function(wrap_pyfunction!(pairing::multi_pairing, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_sharing::fr_shamir_share, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_sharing::fr_lagrange_coefficients, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_sharing::fr_interpolate, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_sharing::fr_poly_eval, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_sharing::fr_inner_product, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_sharing::g1_interpolate, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_sharing::g2_interpolate, m)?)?;
+    m.add_function(wrap_pyfunction!(bls_sharing::gt_interpolate, m)?)?;
+    Ok(())
+}
+
 #[pymodule]
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<scalar::Scalar>()?;
@@ -80,10 +135,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(ed25519::ed25519_verify_batch, m)?)?;
     m.add_function(wrap_pyfunction!(codec::encode_value, m)?)?;
     m.add_function(wrap_pyfunction!(codec::decode_value, m)?)?;
-    m.add_class::<g1::G1>()?;
-    m.add_class::<g2::G2>()?;
-    m.add_class::<gt::Gt>()?;
-    m.add_function(wrap_pyfunction!(gt::pairing, m)?)?;
+    bls12_381_module(m)?;
     m.add_class::<merkle_map::MerkleMap>()?;
     m.add_function(wrap_pyfunction!(admission::admit_requests, m)?)?;
     m.add_function(wrap_pyfunction!(admission::admit_envelopes, m)?)?;

@@ -20,7 +20,7 @@ pub fn evaluate(coefficients: &[Raw], x: &Raw) -> Raw {
 }
 
 /// Refuse index 0 (it would name the secret itself), repeated indices and too many of them.
-fn check_indices(indices: &[u64]) -> PyResult<()> {
+pub fn check_indices(indices: &[u64]) -> PyResult<()> {
     if indices.len() > MAX_SHARES {
         return Err(refuse("too many shares"));
     }

@@ -82,7 +82,5 @@ pub fn unseal_into(key: &[u8; 32], sealed: &[u8], aad: &[u8], plain: &mut [u8]) 
     let Some((body, tag)) = sealed.split_at_checked(plain.len()) else { return false };
     let Ok(tag) = <[u8; TAG_BYTES]>::try_from(tag) else { return false };
     plain.copy_from_slice(body);
-    ChaCha20Poly1305::new(key.into())
-        .decrypt_inout_detached(&[0; 12].into(), aad, plain.into(), &tag.into())
-        .is_ok()
+    ChaCha20Poly1305::new(key.into()).decrypt_inout_detached(&[0; 12].into(), aad, plain.into(), &tag.into()).is_ok()
 }

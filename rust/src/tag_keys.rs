@@ -103,8 +103,7 @@ impl TagKeys {
         let mut context = Writer(Vec::with_capacity(64));
         context.tuple(1).bytes(network);
         py.detach(|| {
-            let derived =
-                pool::map(&tokens, KDF_GRAIN, |token| symmetric::kdf(DISCOVERABLE, SUITE, token, &context.0));
+            let derived = pool::map(&tokens, KDF_GRAIN, |token| symmetric::kdf(DISCOVERABLE, SUITE, token, &context.0));
             fill(&mut keys, &derived, |_| EVERY_SCOPE);
         });
         Ok(Self(keys))

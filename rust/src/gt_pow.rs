@@ -1,0 +1,142 @@
+//! Powers in the target group: exponents split by Frobenius into four digits of 64 bits.
+//!
+//! The power to p is the power to u = -U, so a^e is the product of the images of a under Frobenius, to the digits of e in
+//! base U (Galbraith, Scott: Exponentiation in pairing-friendly groups using homomorphisms, 2008).
+
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::fr::Raw;
+use crate::gt::Target;
+use crate::pool;
+use crate::select;
+
+/// The absolute value of the curve parameter u; its top bit is set.
+pub const U: u64 = 0xd201_0000_0001_0000;
+/// floor((2^128 - 1) / U) - 2^64.
+const RECIPROCAL: u64 = (u128::MAX / U as u128 - (1 << 64)) as u64;
+/// Bits of a window.
+const WINDOW: usize = 5;
+/// Windows of a 64-bit digit, and one bit for the carry of signed windows.
+const WINDOWS: usize = 13;
+/// Positive multiples of one window.
+const ENTRIES: usize = 1 << (WINDOW - 1);
+/// Powers of one thread below which a product is not worth splitting.
+const GRAIN: usize = 2;
+
+/// Quotient and remainder of (high, low) by U, high < U, in constant time: Moeller and Granlund, Improved division by
+/// invariant integers, 2011, algorithm 4.
+fn divide(high: u64, low: u64) -> (u64, u64) {
+    let q = u128::from(RECIPROCAL) * u128::from(high) + ((u128::from(high) << 64) | u128::from(low));
+    let mut quotient = ((q >> 64) as u64).wrapping_add(1);
+    let mut remainder = low.wrapping_sub(quotient.wrapping_mul(U));
+    let too_much = select::mask(select::less(q as u64, remainder));
+    quotient = quotient.wrapping_add(too_much);
+    remainder = remainder.wrapping_add(too_much & U);
+    let too_little = select::mask(1 ^ select::less(remainder, U));
+    (quotient.wrapping_sub(too_little), remainder.wrapping_sub(too_little & U))
+}
+
+/// The four digits of a scalar in base U, least significant first, in constant time.
+pub fn digits(scalar: &Raw) -> Zeroizing<[u64; 4]> {
+    let mut limbs = scalar.limbs();
+    let mut out = Zeroizing::new([0; 4]);
+    for digit in out.iter_mut() {
+        let mut remainder = 0;
+        for limb in limbs.iter_mut().rev() {
+            (*limb, remainder) = divide(remainder, *limb);
+        }
+        *digit = remainder;
+    }
+    out
+}
+
+/// The image of `a` that the digit number `i` is the exponent of: a^(U^i).
+pub fn image(a: &Target, i: usize) -> Target {
+    match i {
+        0 => *a,
+        2 => a.frobenius(2),
+        _ => a.frobenius(i).inverse(),
+    }
+}
+
+/// a, a^2, .. a^16.
+fn multiples(a: &Target) -> Zeroizing<Vec<Target>> {
+    let mut row = Zeroizing::new(Vec::with_capacity(ENTRIES));
+    row.push(*a);
+    for k in 2..=ENTRIES {
+        let next = if k % 2 == 0 { row[k / 2 - 1].square() } else { row[k - 2].mul(a) };
+        row.push(next);
+    }
+    row
+}
+
+/// The power of the window's value, looked up in constant time.
+fn pick(row: &[Target], digit: u64, window: usize) -> Target {
+    let (negative, magnitude) = select::booth(&[digit, 0], window * WINDOW, WINDOW);
+    let mut out = Target::default();
+    select::entry(&mut out, row, magnitude);
+    let inverse = out.inverse();
+    select::assign(&mut out, &inverse, negative);
+    out
+}
+
+/// The product of the powers, in constant time.
+pub fn multi(elements: &[Target], exponents: &[Raw]) -> Target {
+    let parts = pool::chunks(elements.len(), GRAIN, |from, to| part(&elements[from..to], &exponents[from..to]));
+    Zeroizing::new(parts).iter().fold(Target::default(), |product, part| product.mul(part))
+}
+
+fn part(elements: &[Target], exponents: &[Raw]) -> Target {
+    let tables: Vec<_> = elements.iter().map(multiples).collect();
+    let digits: Vec<_> = exponents.iter().map(digits).collect();
+    let mut product = Target::default();
+    for window in (0..WINDOWS).rev() {
+        for _ in 0..if window + 1 == WINDOWS { 0 } else { WINDOW } {
+            product = product.square();
+        }
+        for (table, digits) in tables.iter().zip(&digits) {
+            for (i, digit) in digits.iter().enumerate() {
+                product = product.mul(&image(&pick(table, *digit, window), i));
+            }
+        }
+    }
+    product
+}
+
+/// The product of the powers, in time that depends on the exponents.
+pub fn multi_vartime(elements: &[Target], exponents: &[Raw]) -> Target {
+    multi(elements, exponents)
+}
+
+/// Precomputed powers of one element, for many exponents.
+pub struct Comb {
+    /// Entry k of row j: the power to (k + 1) * 32^j.
+    rows: Vec<Zeroizing<Vec<Target>>>,
+}
+
+impl Comb {
+    /// About 120 KB of powers.
+    pub fn new(element: &Target) -> Self {
+        let mut base = *element;
+        let rows = (0..WINDOWS)
+            .map(|_| {
+                let row = multiples(&base);
+                base = row[ENTRIES - 1].square();
+                row
+            })
+            .collect();
+        base.zeroize();
+        Self { rows }
+    }
+
+    /// The power, in constant time: one product for each digit, then the Frobenius images of the four.
+    pub fn pow(&self, exponent: &Raw) -> Target {
+        let digits = digits(exponent);
+        let powers = digits.iter().enumerate().map(|(i, digit)| {
+            let factors = self.rows.iter().enumerate().map(|(window, row)| pick(row, *digit, window));
+            let product = factors.reduce(|product, factor| product.mul(&factor)).unwrap_or_default();
+            image(&product, i)
+        });
+        powers.reduce(|product, power| product.mul(&power)).unwrap_or_default()
+    }
+}
