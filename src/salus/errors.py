@@ -70,6 +70,24 @@ REASONS: Final[dict[str, str]] = {
     "notice-too-short": "The activation height is closer than the genesis notice allows.",
     # body sensors
     "bad-pairing": "Device and terminal do not share the pairing code; read it from the device and try again.",
+    # sharing: policies, keys and capsules
+    "bad-policy": "The policy does not follow the policy language; the message points at the character.",
+    "bad-attribute": "That is not an attribute; write name:value or name:value@year in lower case.",
+    "own-in-policy": "own: stands for the owner of a record and may not be used in a sharing policy; leave it out.",
+    "bad-capsule": "The capsule does not verify: it was altered, belongs to another record or delegation, or was made wrongly.",
+    "bad-key": "The attribute key does not verify under the network's public parameters; request it again.",
+    "bad-rekey": "The re-encryption key does not verify; the owner has to make the delegation anew.",
+    "bad-transformation": "The transformed capsule does not open: a part of the transformation or the delegation is wrong.",
+    "unsatisfied": "The key's attributes do not satisfy the policy; ask for the missing ones, or the owner for a delegation.",
+    # sharing: thresholds
+    "bad-committee": "That cannot be a committee of 3f + 1 equal seats.",
+    "not-a-member": "That node has no seat in the committee of this epoch.",
+    "bad-box": "The box's proof of its one-time secret does not verify; it is refused unopened.",
+    "bad-opening": "The opening of the box is not proven.",
+    "bad-share": "The share dealt to this seat is not that of the public values.",
+    "bad-complaint": "The complaint does not show a bad share.",
+    "bad-partial": "A node's partial key or partial transformation does not verify; its evidence goes on the ledger.",
+    "bad-delegation": "The delegation does not verify, or the owner made it wrongly; ask the owner for a new one.",
     # nodes and transport
     "pool-full": "The node's pool is full; try again later or another node.",
     "no-shared-value": "This node does not hold the epoch's shared value; send the request to another node.",
