@@ -68,6 +68,15 @@ REASONS: Final[dict[str, str]] = {
     "unknown-case": "There is no such tracing case.",
     "not-started": "The epoch has not started.",
     "notice-too-short": "The activation height is closer than the genesis notice allows.",
+    # keyword search
+    "bad-keyword": "It is no keyword: empty, too long, or not in normal form.",
+    "bad-tags": "A record has 8 to 2,048 tags of 16 bytes, a power of two of them, ascending, none twice.",
+    "duplicate-record": "A record of that id is there already; draw another id.",
+    "bad-token-key": "The public shares do not belong to the network's key of tokens.",
+    "bad-order": "The blinded words are not those that the chain has counted.",
+    "not-a-holder": "No node holds that share of the key of tokens in this epoch; read the committee from the ledger again.",
+    "bad-evaluation": "A node's answer to blinded words is false; the node is named and the signed answer is evidence.",
+    "too-few-answers": "Fewer nodes than the threshold gave a right answer; try again later.",
     # body sensors
     "bad-pairing": "Device and terminal do not share the pairing code; read it from the device and try again.",
     # sharing: policies, keys and capsules

@@ -75,6 +75,16 @@ THETA_BOX: Final = "theta-box"
 WALLET_WRAP: Final = "wallet-wrap"
 WALLET_CONTENT: Final = "wallet-content"
 
+# --- keyword search, search-1 ---
+TAG_KEY: Final = "tag-key"
+DISCOVERABLE: Final = "discoverable"
+INDEX_KEY_SEAL: Final = "index-key-seal"
+QUESTION: Final = "question"
+QUESTION_BOX: Final = "question-box"
+QUESTION_BOX_KEY: Final = "question-box-key"
+TOKEN_ORDER: Final = "token-order"
+SIG_EVALUATION: Final = "sig-evaluation"
+
 # --- ledger and consensus ---
 BLOCK: Final = "block"
 APPLICATION_HASH: Final = "application-hash"
