@@ -17,7 +17,7 @@ from salus.symmetric import Random, h2
 
 SUITE: Final = labels.SUITE_ABPRE
 SEATS_MAX: Final = 127
-"""Seats of one committee, 3*42 + 1: a deal has a ciphertext for each seat and a commitment for each of t, and fits a transaction."""
+"""Seats of one committee, 3*42 + 1: a deal, with a ciphertext for each and a commitment for each of t, fits a transaction."""
 THRESHOLD_MAX: Final = 85
 """``2*42 + 1``."""
 UNSIGNED: Final = bytes(64)

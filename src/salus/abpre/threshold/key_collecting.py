@@ -32,6 +32,7 @@ from salus.groups.bls12_381 import (
     G1_BYTES,
     G2,
     G2_BYTES,
+    Fr,
     Gt,
     decode_g1_batch,
     decode_g2,
@@ -125,12 +126,12 @@ def check_partial_key(network: bytes, request: KeyRequest, public: AlphaPublic, 
     )
 
 
-def partial_weights(ctx: Value, index: int, request: KeyRequest, encoded: bytes) -> list:
+def partial_weights(ctx: Value, index: int, request: KeyRequest, encoded: bytes) -> list[Fr]:
     """c_x of a partial key, 128 bits each."""
     return public_weights(labels.PARTIAL_KEY_WEIGHTS, (ctx, index, request.attributes, encoded), len(request.attributes))
 
 
-def partial_equation(request: KeyRequest, c: Sequence, partial: PartialKey, share: Gt) -> bool:
+def partial_equation(request: KeyRequest, c: Sequence[Fr], partial: PartialKey, share: Gt) -> bool:
     """``e(K + sum c_x*K_x, g2) * e(-A - sum c_x*H(x), L) = Y_i`` for given coefficients."""
     left = partial.K + g1_msm_vartime(c, partial.parts)
     right = point_a() + g1_msm_vartime(c, attribute_points(request.attributes))

@@ -5,6 +5,7 @@ Steps: docs/protocol/sharing-thresholds.md, "issuing".
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Annotated, Final
 
@@ -103,7 +104,7 @@ def check_key_request(request: KeyRequest) -> None:
     refuse_unless(
         1 <= len(names) <= REQUEST_ATTRIBUTES_MAX, "too-large", f"a request has 1 to {REQUEST_ATTRIBUTES_MAX} attributes"
     )
-    refuse_unless(all(a < b for a, b in zip(names, names[1:], strict=False)), "bad-encoding", "attributes ascend and differ")
+    refuse_unless(all(a < b for a, b in itertools.pairwise(names)), "bad-encoding", "attributes ascend and differ")
     for name in names:
         canonical_attribute(name)
     decode_point(request.Er, "Er")

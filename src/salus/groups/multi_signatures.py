@@ -1,0 +1,70 @@
+"""BLS signatures that add up: keys in G2, signatures in G1, one check for any number of signers of one message.
+
+Ciphersuite BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_ (draft-irtf-cfrg-bls-signature, 4.2.3). Every key must have come with
+a proof of possession, or one signer could cancel the others' keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from salus import labels
+from salus.errors import Refused, refuse_unless
+from salus.groups.bls12_381 import (
+    FR_BYTES,
+    G1,
+    G2,
+    decode_fr,
+    decode_g1,
+    decode_g1_batch,
+    decode_g2_batch,
+    g1_sum,
+    g2_sum,
+    pairing,
+)
+
+SIGNATURE_BYTES: Final = 48
+PUBLIC_KEY_BYTES: Final = 96
+SIGNERS_MAX: Final = 1024
+"""Signers of one message: all nodes of a network, several times over."""
+_DST: Final = labels.BLS_SIGNATURE.encode()
+
+
+def sign(secret: bytes, message: bytes) -> bytes:
+    """``secret * H(message)``, 48 bytes.
+
+    :param secret: 32 bytes big-endian, below the group order, not zero.
+    :raises Refused: ``bad-scalar``.
+    """
+    refuse_unless(len(secret) == FR_BYTES, "bad-scalar", f"a BLS secret has {FR_BYTES} bytes")
+    scalar = decode_fr(secret, "BLS secret")
+    refuse_unless(not scalar.is_zero(), "bad-scalar", "BLS secret")
+    return G1.hash(message, _DST).mul(scalar).encode()
+
+
+def aggregate(signatures: Sequence[bytes]) -> bytes:
+    """The sum of signatures: 48 bytes.
+
+    :raises Refused: ``bad-point``, ``too-large``.
+    """
+    refuse_unless(1 <= len(signatures) <= SIGNERS_MAX, "too-large", f"1 to {SIGNERS_MAX} signatures add up")
+    total = g1_sum(decode_g1_batch(signatures, "signature"))
+    refuse_unless(not total.is_identity(), "bad-point", "the signatures cancel")
+    return total.encode()
+
+
+def verify(public_keys: Sequence[bytes], message: bytes, signature: bytes) -> None:
+    """Check a signature of all these keys: ``e(H(message), sum of the keys) = e(signature, g2)``.
+
+    :param public_keys: 96 bytes each, possession proven.
+    :raises Refused: ``bad-signature``.
+    """
+    refuse_unless(1 <= len(public_keys) <= SIGNERS_MAX, "too-large", f"1 to {SIGNERS_MAX} signers")
+    try:
+        key = g2_sum(decode_g2_batch(public_keys, "public key"))
+        point = decode_g1(signature, "signature")
+    except Refused as error:
+        raise Refused("bad-signature", error.detail) from None
+    holds = not key.is_identity() and pairing([(G1.hash(message, _DST), key), (-point, G2.generator())]).is_one()
+    refuse_unless(holds, "bad-signature", "the signature is not of these keys")
