@@ -38,20 +38,8 @@ def recognise(peek: Peek) -> RecordInfo:
 
     :raises FormatError: malformed, not a CDA document, or too large to be summarised.
     """
-    if peek.size_bytes > PARSE_BYTES_MAX:
-        raise FormatError(f"XML of {peek.size_bytes} bytes is too large to be summarised (over {PARSE_BYTES_MAX})")
     header = _Header()
-    peek.stream.seek(0)
-    try:
-        for event, element in iterparse(peek.stream, events=("start", "end"), forbid_dtd=True):
-            if event == "start":
-                header.enter(element)
-            else:
-                header.leave(element)
-    except DefusedXmlException:
-        raise FormatError("the XML declares a document type or entities, which no C-CDA needs") from None
-    except (ParseError, ValueError, LookupError) as error:
-        raise FormatError(f"the XML is malformed: {error}") from None
+    walk(peek, header)
     title = header.title or header.kind or "untitled document"
     details = [
         ("kind", header.kind),
@@ -63,19 +51,45 @@ def recognise(peek: Peek) -> RecordInfo:
     return RecordInfo.of("ccda", MEDIA_TYPE, f"C-CDA {title}" + (f" for {patient}" if patient else ""), details)
 
 
-class _Header:
-    """Collects the header's few values while elements stream by."""
+def walk(peek: Peek, walker: Walker) -> None:
+    """Read the document through a walker, within bounds.
+
+    :raises FormatError: malformed, not a CDA document, or too large.
+    """
+    if peek.size_bytes > PARSE_BYTES_MAX:
+        raise FormatError(f"XML of {peek.size_bytes} bytes is too large to be summarised (over {PARSE_BYTES_MAX})")
+    peek.stream.seek(0)
+    try:
+        for event, element in iterparse(peek.stream, events=("start", "end"), forbid_dtd=True):
+            if event == "start":
+                walker.enter(element)
+            else:
+                walker.leave(element)
+    except DefusedXmlException:
+        raise FormatError("the XML declares a document type or entities, which no C-CDA needs") from None
+    except (ParseError, ValueError, LookupError) as error:
+        raise FormatError(f"the XML is malformed: {error}") from None
+
+
+class Walker:
+    """Sees a document's elements as they stream by; each is dropped when it has been seen."""
 
     def __init__(self) -> None:
-        self.title = self.kind = self.time = ""
-        self.sections: list[str] = []
-        self._names: list[str] = []
-        self._family = self._gender = self._born = ""
         self._path: list[str] = []
         self._open: list[Element] = []
         self._elements = 0
 
+    def seen(self, path: list[str], element: Element) -> None:
+        """An element below the root has been read, but for its children, which are gone.
+
+        :param path: names from the root to the element, without the namespace of CDA.
+        """
+
     def enter(self, element: Element) -> None:
+        """An element begins.
+
+        :raises FormatError: too many elements, nested too deeply, or the root is no CDA document's.
+        """
         name = element.tag.removeprefix(_V3)
         if not self._path and element.tag != f"{_V3}ClinicalDocument":
             raise FormatError("the root element is not a ClinicalDocument")
@@ -88,19 +102,34 @@ class _Header:
             raise FormatError(f"the XML has more than {plural(ELEMENTS_MAX, 'element')}")
 
     def leave(self, element: Element) -> None:
-        path, text = self._path, (element.text or "").strip()
-        if len(path) < 2:
+        """An element ends."""
+        if len(self._path) < 2:
             return
+        self.seen(self._path, element)
+        self._path.pop()
+        self._open.pop()
+        element.clear()
+        self._open[-1].remove(element)
+
+
+class _Header(Walker):
+    """Collects the header's few values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.title = self.kind = self.time = ""
+        self.sections: list[str] = []
+        self._names: list[str] = []
+        self._family = self._gender = self._born = ""
+
+    def seen(self, path: list[str], element: Element) -> None:
+        text = (element.text or "").strip()
         if len(path) == 2:
             self._top_level(path[1], element, text)
         elif path[1] == "recordTarget" and "patient" in path[:-1]:
             self._patient(path, element, text)
         elif path[-1] == "title" and path[-2] == "section" and len(self.sections) < 20:
             self.sections.append(text)
-        self._path.pop()
-        self._open.pop()
-        element.clear()
-        self._open[-1].remove(element)
 
     def _top_level(self, name: str, element: Element, text: str) -> None:
         if name == "title":

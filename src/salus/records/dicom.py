@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import warnings
-from typing import Any, BinaryIO, Final, cast
+from collections.abc import Callable, Sequence
+from typing import Any, BinaryIO, Final, TypeVar, cast
 
 from salus.errors import FormatError, StorageError
 from salus.records.info import Peek, RecordInfo, compact_date
@@ -16,6 +17,7 @@ READ_BYTES_MAX: Final = 16 * 1024 * 1024
 READS_MAX: Final = 2_000_000
 """Reads of one file: an element costs two or three, a multi-frame header has some ten thousand elements."""
 
+T = TypeVar("T")
 _META_START: Final = 132
 
 _TAGS: Final = (
@@ -63,6 +65,23 @@ def recognise(peek: Peek) -> RecordInfo:
 
     :raises FormatError: malformed, or its header is too large to be summarised.
     """
+    syntax, read = read_header(peek, _TAGS, lambda dataset: ({tag: _text(dataset, tag) for tag in _TAGS}, _kind(dataset)))
+    if read is None:
+        # Inflating has no bound in the library; such files are rare and are carried without a summary.
+        return RecordInfo.of("dicom", MEDIA_TYPE, "DICOM (deflated)", [("transfer syntax", syntax)])
+    values, kind = read
+    if not kind and not any(values.values()):
+        raise FormatError("the DICOM header is empty")
+    return _describe(values, kind, syntax)
+
+
+def read_header(peek: Peek, tags: Sequence[str], take: Callable[[Any], T]) -> tuple[str, T | None]:
+    """Read the named elements of a header, within bounds, without pixel data.
+
+    :param tags: keywords of the elements. :param take: gets pydicom's dataset, which reads values when they are asked for.
+    :return: name of the transfer syntax, and what ``take`` made; None for a deflated file, which is not read.
+    :raises FormatError: malformed, or too large.
+    """
     # The library takes half a second to import, which only DICOM files should cost.
     from pydicom import config, dcmread
     from pydicom.errors import InvalidDicomError
@@ -81,17 +100,17 @@ def recognise(peek: Peek) -> RecordInfo:
             meta = read_dataset(cast(BinaryIO, stream), False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
             syntax = UID(str(meta.get("TransferSyntaxUID", "")))
             if syntax == DeflatedExplicitVRLittleEndian:
-                # Inflating has no bound in the library; such files are rare and are carried without a summary.
-                return RecordInfo.of("dicom", MEDIA_TYPE, "DICOM (deflated)", [("transfer syntax", syntax.name)])
+                return syntax.name, None
             stream.seek(0)
-            dataset = dcmread(stream, stop_before_pixels=True, specific_tags=list(_TAGS))
-            values = {tag: _text(dataset, tag) for tag in _TAGS}
-            kind = UID(str(dataset.file_meta.get("MediaStorageSOPClassUID", "")))
+            return syntax.name, take(dcmread(stream, stop_before_pixels=True, specific_tags=list(tags)))
     except malformed as error:
         raise FormatError(f"the DICOM header is malformed: {error}") from None
-    if not kind and not any(values.values()):
-        raise FormatError("the DICOM header is empty")
-    return _describe(values, kind.name, syntax.name)
+
+
+def _kind(dataset: Any) -> str:
+    from pydicom.uid import UID
+
+    return UID(str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))).name
 
 
 def _describe(values: dict[str, str], kind: str, syntax: str) -> RecordInfo:

@@ -80,7 +80,7 @@ def recognise(peek: Peek) -> RecordInfo:
     root = _XML_ROOT.search(peek.head)
     if root is not None and peek.head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return RecordInfo.of("fhir", MEDIA_TYPE_XML, f"FHIR {root[1].decode()} (XML)", [("size", human_size(peek.size_bytes))])
-    if _is_ndjson(peek):
+    if is_ndjson(peek):
         return _recognise_ndjson(peek)
     data = peek.read_all("FHIR JSON").removeprefix(b"\xef\xbb\xbf")
     resource = _decode(_resource_decoder, data)
@@ -89,7 +89,8 @@ def recognise(peek: Peek) -> RecordInfo:
     return _describe_resource(resource)
 
 
-def _is_ndjson(peek: Peek) -> bool:
+def is_ndjson(peek: Peek) -> bool:
+    """Whether FHIR JSON is bulk data: one resource in each line."""
     if peek.suffix == ".ndjson":
         return True
     line, newline, rest = peek.head.partition(b"\n")

@@ -49,15 +49,19 @@ def recognise(path: Path) -> RecordInfo:
     :raises StorageError: if it is no regular file or cannot be read.
     """
     with open_source(path) as stream:
-        return _recognise(Peek(stream, path.name, path.parent))
+        return recognise_peek(Peek(stream, path.name, path.parent))
 
 
 def recognise_bytes(data: bytes, file_name: str = "") -> RecordInfo:
     """Recognise a whole file held in memory; ``file_name`` helps with formats that are told by their name."""
-    return _recognise(Peek(io.BytesIO(data), file_name, None))
+    return recognise_peek(Peek(io.BytesIO(data), file_name, None))
 
 
-def _recognise(peek: Peek) -> RecordInfo:
+def recognise_peek(peek: Peek) -> RecordInfo:
+    """Recognise an opened file.
+
+    :raises StorageError: if it cannot be read.
+    """
     if peek.size_bytes == 0:
         return RecordInfo.of("file", OCTET_STREAM, "Empty file")
     for name, looks_like, read in _RECOGNISERS:

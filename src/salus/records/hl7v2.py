@@ -43,7 +43,7 @@ def recognise(peek: Peek) -> RecordInfo:
 
     :raises FormatError: malformed, or too large to be summarised.
     """
-    segments = _segments(peek.read_all("HL7 v2"))
+    segments = split_segments(peek.read_all("HL7 v2"))
     headers = [segment for segment in segments if segment.startswith("MSH")]
     if not headers:
         raise FormatError("a batch without a message header (MSH)")
@@ -101,7 +101,11 @@ def _coded(field: str, component: str) -> str:
     return parts[1] if len(parts) > 1 and parts[1] else parts[0]
 
 
-def _segments(data: bytes) -> list[str]:
+def split_segments(data: bytes) -> list[str]:
+    """The segments of a message, batch or file of batches.
+
+    :raises FormatError: over :data:`SEGMENTS_MAX` of them.
+    """
     data = data.removeprefix(b"\xef\xbb\xbf").strip(_MLLP)
     try:
         text = data.decode("utf-8")

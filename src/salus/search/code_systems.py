@@ -1,7 +1,7 @@
 """One short name for each well-known code system, whatever a format calls it.
 
-A laboratory code is ``http://loinc.org`` in FHIR, ``LN`` in HL7 v2 and DICOM, ``2.16.840.1.113883.6.1`` in C-CDA: a question must find
-all of them. Sources: HL7 Terminology (system URIs, OIDs), HL7 v2 table 0396, DICOM PS3.16 table 8-1.
+A laboratory code is ``http://loinc.org`` in FHIR, ``LN`` in HL7 v2 and DICOM, ``2.16.840.1.113883.6.1`` in C-CDA: a question
+must find all of them. Sources: HL7 Terminology (system URIs, OIDs), HL7 v2 table 0396, DICOM PS3.16 table 8-1.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "icd10": ("http://hl7.org/fhir/sid/icd-10", _OID + "6.3", "i10", "icd10", "icd-10"),
     "icd10cm": ("http://hl7.org/fhir/sid/icd-10-cm", _OID + "6.90", "i10c", "icd10cm", "icd-10-cm"),
     "icd10pcs": ("http://www.cms.gov/medicare/coding/icd10", _OID + "6.4", "i10p", "icd10pcs", "icd-10-pcs"),
+    "icd9": ("http://hl7.org/fhir/sid/icd-9",),
     "icd9cm": ("http://hl7.org/fhir/sid/icd-9-cm", _OID + "6.103", _OID + "6.104", _OID + "6.2", "i9", "i9c", "i9cdx", "icd9cm"),
     "cpt": ("http://www.ama-assn.org/go/cpt", _OID + "6.12", "c4", "cpt", "cpt4", "cpt-4"),
     "hcpcs": ("https://www.cms.gov/medicare/coding/hcpcsreleasecodesets", _OID + "6.285", _OID + "6.14", "hcpcs"),

@@ -14,14 +14,12 @@ import msgspec
 from salus._native import IndexTable, TagKeys
 from salus.codec import Bytes16, Bytes32, Message, Size
 from salus.errors import Refused, refuse_unless
-from salus.search.tags import RID_BYTES, TAG_BYTES, TAGS_MAX, IndexEntry, Tags, check_tags_form
+from salus.search.tags import RID_BYTES, IndexEntry, Tags, check_tags_form
 
 FOUND_MAX: Final = 1 << 16
 """Records that one search gives at most: a megabyte of ids, and more than anyone asks to be granted."""
-PAGE_ENTRIES_MAX: Final = 2048
-PAGE_BYTES_MAX: Final = 1 << 20
-"""Tags of one page, before the last of its records is added."""
-_PAGE_ENTRIES: Final = PAGE_BYTES_MAX // (TAGS_MAX * TAG_BYTES)
+PAGE_ENTRIES_MAX: Final = 1024
+"""Of records with the most tags that is 32 MiB, half of what one encoding may have."""
 
 
 class PageEntry(Message, frozen=True):
@@ -95,13 +93,6 @@ class SearchIndex:
         """Every scope that has records, ascending."""
         return self._table.scopes()
 
-    def entry(self, rid: bytes) -> IndexEntry | None:
-        """The entry of a record; its scope is read through."""
-        scope = self._table.scope_of(rid)
-        if scope is None:
-            return None
-        return next((e for page in self._pages_of(scope) for e in _entries(page) if e.rid == rid), None)
-
     def pages(self) -> Iterator[IndexPage]:
         """The whole index, scope by scope, for its owner to store; :meth:`load` reads it back."""
         for scope in self._table.scopes():
@@ -129,7 +120,7 @@ class SearchIndex:
 
     def _pages_of(self, scope: bytes) -> Iterator[IndexPage]:
         start = 0
-        while batch := self._table.entries(scope, start, _PAGE_ENTRIES):
+        while batch := self._table.entries(scope, start, PAGE_ENTRIES_MAX):
             yield IndexPage(scope, tuple(PageEntry(rid, tags) for rid, tags in batch))
             start += len(batch)
 

@@ -1,7 +1,9 @@
 """Keywords: the one form that owner and reader both bring a word or a code to before it is blinded.
 
-A keyword is text: a *word* (``hypertension``), a *code* with its system (``snomed|59621000``) or a record's *digest*. What differs
-only in case, width, spacing or in how a format names a code system is one keyword. Steps: docs/protocol/search.md, "keywords".
+A keyword is text: a *word* (``hypertension``), a *code* with its system (``snomed|59621000``) or a record's *digest*. What
+differs only in case, width, spacing or in how a format names a code system is one keyword.
+
+Steps: docs/protocol/search.md, "keywords".
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ SEPARATOR: Final = "|"
 _DIGEST: Final = "digest"
 
 _WORD: Final = re.compile(r"[^\W_]+", re.UNICODE)
-_FUNCTION_WORDS: Final = frozenset("an and are as at by for from in is it no not of on or other per than that the to with without".split())
+_FUNCTION_WORDS: Final = frozenset(
+    re.findall(r"\w+", "an and are as at by for from in is it no not of on or other per than that the to with without")
+)
 """English words that say nothing about a record; displays are in English nearly everywhere."""
 
 

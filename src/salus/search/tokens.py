@@ -31,7 +31,7 @@ Elements = Annotated[bytes, Size(POINT_BYTES, ELEMENTS_MAX * POINT_BYTES)]
 class TokenOrder(Message, frozen=True):
     """What the chain records of a request for tokens: how many words, and the hash of their blinded elements.
 
-    It is the content of a ``search.token`` transaction (an owner's travels in an anonymous envelope); nodes answer a committed one.
+    It is the content of a ``search.token`` transaction (an owner's is in an anonymous envelope); nodes answer a committed one.
     """
 
     KIND = "search.token-order"
