@@ -5,6 +5,7 @@ use std::ptr::null;
 use blst::*;
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::affine::AffinePoint;
 use crate::select::Limbs;
 
 /// Bits of the group order r.
@@ -40,7 +41,7 @@ pub unsafe fn wipe<T: Copy>(value: &mut T) {
 /// What the batches, sums and combs need of G1 and of G2.
 pub trait CurvePoint: Copy + Default + Send + Sync + Zeroize {
     /// A point with two coordinates; both zero: the identity.
-    type Affine: Limbs + Default + Send + Sync;
+    type Affine: Limbs + AffinePoint;
     /// Bytes of the compressed encoding.
     type Encoding: AsRef<[u8]> + Send;
 

@@ -109,8 +109,8 @@ fn mul_batch_vartime<E: Element>(
     let (scalars, points) = terms::<E>(scalars, points)?;
     counts::add(E::TERM, scalars.len());
     Ok(py.detach(|| {
-        let indices: Vec<usize> = (0..scalars.len()).collect();
-        wrap_all(pool::map(&indices, MUL_GRAIN, |&i| bls_msm::vartime(&scalars[i..=i], &points[i..=i])))
+        let parts: Vec<_> = (0..scalars.len()).map(|i| (&scalars[i..=i], &points[i..=i])).collect();
+        wrap_all(bls_msm::groups_in_parts(&parts))
     }))
 }
 
@@ -160,7 +160,10 @@ fn msm_groups_vartime<E: Element>(py: Python<'_>, groups: &Bound<'_, PyAny>) -> 
         return Err(refuse("too many sums in one call"));
     }
     counts::add(E::TERM, total);
-    Ok(py.detach(|| wrap_all(pool::map(&groups, 1, |(scalars, points)| bls_msm::vartime(scalars, points)))))
+    Ok(py.detach(|| {
+        let parts: Vec<(&[Raw], &[E::Point])> = groups.iter().map(|(s, p)| (s.as_slice(), p.as_slice())).collect();
+        wrap_all(bls_msm::groups_in_parts(&parts))
+    }))
 }
 
 fn decode_batch<E: Element>(py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Vec<E>> {

@@ -5,6 +5,7 @@
 
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::bls_msm::non_adjacent;
 use crate::fr::Raw;
 use crate::gt::Target;
 use crate::pool;
@@ -103,9 +104,51 @@ fn part(elements: &[Target], exponents: &[Raw]) -> Target {
     product
 }
 
-/// The product of the powers, in time that depends on the exponents.
+/// The product of the powers, in time that depends on the exponents; small ones and their negatives are cheap.
 pub fn multi_vartime(elements: &[Target], exponents: &[Raw]) -> Target {
-    multi(elements, exponents)
+    let parts = pool::chunks(elements.len(), GRAIN, |from, to| part_vartime(&elements[from..to], &exponents[from..to]));
+    Zeroizing::new(parts).iter().fold(Target::default(), |product, part| product.mul(part))
+}
+
+fn part_vartime(elements: &[Target], exponents: &[Raw]) -> Target {
+    // For each bit the factors.
+    let mut factors: Vec<Vec<Target>> = vec![Vec::new(); 1 + 64];
+    for (element, exponent) in elements.iter().zip(exponents) {
+        let bits = |digits: &[u64; 4]| digits.iter().map(|digit| 64 - digit.leading_zeros()).sum::<u32>();
+        let (plain, minus) = (digits(exponent), digits(&-*exponent));
+        let negative = bits(&minus) < bits(&plain);
+        let digits = if negative { minus } else { plain };
+        let count = match bits(&digits) {
+            0..=12 => 1,
+            13..=30 => 2,
+            31..=80 => 4,
+            _ => 8,
+        };
+        let mut table = odd_powers(element, count);
+        for (i, digit) in digits.iter().enumerate() {
+            if i > 0 && digits[i..].iter().any(|digit| *digit != 0) {
+                table.iter_mut().for_each(|entry| *entry = image(entry, 1));
+            }
+            non_adjacent(u128::from(*digit), count, |bit, value| {
+                let entry = table[value.unsigned_abs() as usize / 2];
+                factors[bit].push(if negative == (value < 0) { entry } else { entry.inverse() });
+            });
+        }
+    }
+    let highest = factors.iter().rposition(|list| !list.is_empty()).unwrap_or(0);
+    factors[..=highest].iter().rev().fold(Target::default(), |product, list| {
+        list.iter().fold(product.square(), |product, factor| product.mul(factor))
+    })
+}
+
+/// a, a^3, a^5, ..
+fn odd_powers(a: &Target, count: usize) -> Vec<Target> {
+    let mut powers = vec![*a];
+    let square = a.square();
+    while powers.len() < count {
+        powers.push(powers[powers.len() - 1].mul(&square));
+    }
+    powers
 }
 
 /// Precomputed powers of one element, for many exponents.

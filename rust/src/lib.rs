@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 pub mod admission;
+pub mod affine;
 mod arena;
 pub mod args;
 pub mod batch;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use blst::*;
 use pyo3::prelude::*;
 
+use crate::affine::Field;
 use crate::args::{self, refuse};
-use crate::bls12_381::{P1, P2};
+use crate::bls12_381::{CurvePoint, P1, P2};
 use crate::counts::{self, Op};
 use crate::g1::G1;
 use crate::g2::G2;
@@ -19,6 +20,10 @@ const GRAIN: usize = 2;
 const MAX_PAIRS: usize = 1 << 16;
 /// Lines of one Miller loop: 63 doublings and 5 additions.
 const LINES: usize = 68;
+/// Runs of doublings of the loop over the bits of the curve parameter, after the first doubling; an addition before each.
+const RUNS: [usize; 5] = [2, 3, 9, 32, 16];
+/// Sets of lines that are gone through together: 20 KB each.
+const LINES_AT_ONCE: usize = 16;
 
 /// A point of G2 with the lines of its Miller loop.
 #[pyclass(frozen, module = "salus._native")]
@@ -52,32 +57,76 @@ fn lines(q: &blst_p2_affine) -> Vec<blst_fp6> {
     out
 }
 
-/// One factor of a product.
-enum Pair {
-    Plain(P1, P2),
-    Prepared(P1, Arc<Vec<blst_fp6>>),
+/// One factor of a product, the second argument perhaps with its lines.
+struct Pair {
+    p: P1,
+    q: P2,
+    lines: Option<Arc<Vec<blst_fp6>>>,
+}
+
+/// The point of G1 as lines are evaluated at it: (-2x, 2y).
+fn doubled(p: &blst_p1_affine) -> (blst_fp, blst_fp) {
+    let x = p.x.add(&p.x);
+    (blst_fp::default().sub(&x), p.y.add(&p.y))
+}
+
+/// One line, evaluated.
+fn at(line: &blst_fp6, (x, y): &(blst_fp, blst_fp)) -> blst_fp6 {
+    let scaled = |a: &blst_fp2, by: &blst_fp| blst_fp2 { fp: [a.fp[0].mul(by), a.fp[1].mul(by)] };
+    blst_fp6 { fp2: [line.fp2[0], scaled(&line.fp2[1], x), scaled(&line.fp2[2], y)] }
+}
+
+fn multiply_lines(product: &mut blst_fp12, factors: &[(&[blst_fp6], (blst_fp, blst_fp))], number: usize) {
+    for (lines, place) in factors {
+        let line = at(&lines[number], place);
+        let from = *product;
+        // SAFETY: three live values; the line stands for six coefficients of which three are zero.
+        unsafe { blst_fp12_mul_by_xy00z0(product, &from, &line) };
+    }
+}
+
+/// The Miller loops of points whose lines are known, with common squarings.
+fn miller_lines(factors: &[(&[blst_fp6], (blst_fp, blst_fp))]) -> blst_fp12 {
+    let mut product = blst_fp12::default();
+    multiply_lines(&mut product, factors, 0);
+    let mut number = 1;
+    for doublings in RUNS {
+        multiply_lines(&mut product, factors, number);
+        for step in 1..=doublings {
+            let from = product;
+            // SAFETY: two live values.
+            unsafe { blst_fp12_sqr(&mut product, &from) };
+            multiply_lines(&mut product, factors, number + step);
+        }
+        number += doublings + 1;
+    }
+    // The curve parameter is negative.
+    // SAFETY: one live value, changed in place.
+    unsafe { blst_fp12_conjugate(&mut product) };
+    product
 }
 
 /// The product of the Miller loops, before the final exponentiation.
 fn miller_product(pairs: &[Pair]) -> blst_fp12 {
-    let mut product = blst_fp12::default();
-    let (mut ps, mut qs) = (Vec::with_capacity(pairs.len()), Vec::with_capacity(pairs.len()));
-    for pair in pairs {
-        match pair {
-            Pair::Plain(p, q) => {
-                ps.push(p.affine());
-                qs.push(q.affine());
-            }
-            Pair::Prepared(p, lines) => {
-                let mut factor = blst_fp12::default();
-                // SAFETY: there are 68 lines, and two live values.
-                unsafe { blst_miller_loop_lines(&mut factor, lines.as_ptr(), &p.affine()) };
-                product *= factor;
-            }
-        }
+    let affine = P1::all_to_affine(&pairs.iter().map(|pair| pair.p).collect::<Vec<_>>());
+    if pairs.iter().all(|pair| pair.lines.is_none()) {
+        let q = P2::all_to_affine(&pairs.iter().map(|pair| pair.q).collect::<Vec<_>>());
+        return blst_fp12::miller_loop_n(&q, &affine);
     }
-    if !ps.is_empty() {
-        product *= blst_fp12::miller_loop_n(&qs, &ps);
+    // With lines known for some, those of the others cost less than squarings of their own.
+    let mut product = blst_fp12::default();
+    for (pairs, affine) in pairs.chunks(LINES_AT_ONCE).zip(affine.chunks(LINES_AT_ONCE)) {
+        let fresh: Vec<Vec<blst_fp6>> = pairs
+            .iter()
+            .map(|pair| pair.lines.as_ref().map_or_else(|| lines(&pair.q.affine()), |_| Vec::new()))
+            .collect();
+        let factors: Vec<_> = pairs
+            .iter()
+            .zip(&fresh)
+            .zip(affine)
+            .map(|((pair, fresh), p)| (pair.lines.as_ref().map_or(&fresh[..], |lines| &lines[..]), doubled(p)))
+            .collect();
+        product *= miller_lines(&factors);
     }
     product
 }
@@ -98,14 +147,12 @@ fn product(pairs: &[Pair]) -> Target {
 fn pair(item: &Bound<'_, PyAny>) -> PyResult<Option<Pair>> {
     let (p, q) = item.extract::<(Bound<'_, G1>, Bound<'_, PyAny>)>()?;
     let p = p.get().0;
-    let (pair, neutral) = if let Ok(prepared) = q.cast::<G2Prepared>() {
-        (Pair::Prepared(p, Arc::clone(&prepared.get().lines)), prepared.get().point.is_identity())
-    } else {
-        let q = q.cast::<G2>()?.get().0;
-        (Pair::Plain(p, q), q.is_identity())
+    let (q, lines) = match q.cast::<G2Prepared>() {
+        Ok(prepared) => (prepared.get().point, Some(Arc::clone(&prepared.get().lines))),
+        Err(_) => (q.cast::<G2>()?.get().0, None),
     };
     // A factor with an identity is one.
-    Ok((!neutral && !p.is_identity()).then_some(pair))
+    Ok((!q.is_identity() && !p.is_identity()).then_some(Pair { p, q, lines }))
 }
 
 #[pyfunction]
