@@ -85,9 +85,8 @@ class Holders:
     def alpha_deal(self, index: int) -> al.AlphaDeal:
         return sent(al.make_alpha_deal(NETWORK, self.committee, self.node(index).member, self.world.random))
 
-    def check_alpha(self, deal: al.AlphaDeal, constant: Any = None, W: bytes | None = None) -> al.CheckedAlphaDeal:
-        W = W or self.committee.seat_of(deal.dealer).W
-        return al.check_alpha_deal(NETWORK, self.committee, deal, W, constant)
+    def check_alpha(self, deal: al.AlphaDeal) -> al.CheckedAlphaDeal:
+        return al.check_alpha_deal(NETWORK, self.committee, deal)
 
     def fix_alpha(self, deals: Sequence[al.CheckedAlphaDeal]) -> None:
         self.hold_alpha(sent(al.fix_alpha(self.committee, deals)))
@@ -101,8 +100,8 @@ class Holders:
     def scalar_deal(self, purpose: str, index: int) -> sd.ScalarDeal:
         return sent(sd.make_scalar_deal(NETWORK, self.committee, purpose, self.node(index).member, self.world.random))
 
-    def check_scalar(self, deal: sd.ScalarDeal, constant: Any = None, W: bytes | None = None) -> None:
-        sd.check_scalar_deal(NETWORK, self.committee, deal, W or self.committee.seat_of(deal.dealer).W, constant)
+    def check_scalar(self, deal: sd.ScalarDeal) -> None:
+        sd.check_scalar_deal(NETWORK, self.committee, deal)
 
     def hold_scalar(self, sharing: sd.ScalarSharing, deals: Sequence[sd.ScalarDeal], skip: Iterable[int] = ()) -> None:
         public = self.scalars[sharing.purpose] = sd.ScalarPublic(sharing)
@@ -192,16 +191,14 @@ class Holders:
         checked = []
         for i in dealers:
             deal = sent(al.reshare_alpha(NETWORK, new.committee, self.node(i).member, self.points[i], self.alpha, random))
-            constant = ho.expected_alpha_constant(self.committee, self.alpha, deal.dealer)
-            checked.append(new.check_alpha(deal, constant, self.committee.seat(i).W))
+            checked.append(ho.check_alpha_hand_over(NETWORK, self.committee, self.alpha, new.committee, deal))
         new.hold_alpha(sent(ho.hand_over_alpha(self.committee, self.alpha, new.committee, checked)))
         for purpose, public in self.scalars.items():
             deals = []
             for i in dealers:
                 share = self.shares[purpose][i]
                 deal = sent(sd.reshare_scalar(NETWORK, new.committee, self.node(i).member, share, random))
-                constant = ho.expected_scalar_constant(self.committee, public, deal.dealer)
-                new.check_scalar(deal, constant, self.committee.seat(i).W)
+                ho.check_scalar_hand_over(NETWORK, self.committee, public, new.committee, deal)
                 deals.append(deal)
             new.hold_scalar(sent(ho.hand_over_scalar(self.committee, public, new.committee, deals)), deals)
         return new

@@ -161,15 +161,29 @@ class AlphaPublic:
 class PointShare:
     """A node's share ``S_i = alpha_i*g1`` of the master key.
 
-    :ivar epoch: of the sharing. :ivar index: the node's seat. :ivar S: the point; secret.
+    :ivar epoch: of the sharing. :ivar index: the node's seat.
     """
 
-    __slots__ = ("S", "epoch", "index")
+    __slots__ = ("_S", "epoch", "index")
 
     def __init__(self, epoch: int, index: int, S: G1) -> None:
         self.epoch = epoch
         self.index = index
-        self.S = S
+        self._S: G1 | None = S
+
+    @property
+    def S(self) -> G1:
+        """The point; secret.
+
+        :raises Refused: ``erased``.
+        """
+        if self._S is None:
+            raise Refused("erased", f"the share of alpha of epoch {self.epoch} was erased")
+        return self._S
+
+    def wipe(self) -> None:
+        """Forget the share (hand-over, step 6); the extension wipes its memory."""
+        self._S = None
 
     def export_secret(self) -> bytes:
         """The point, 48 bytes, for the node's file of this epoch."""
@@ -237,10 +251,19 @@ def finish_alpha_deal(network: bytes, committee: Committee, draft: AlphaDeal, r:
     return replace(draft, signature=dealer.sign(network, labels.SIG_ALPHA_DEAL, signed_part(draft), random))
 
 
-def check_alpha_deal(
-    network: bytes, committee: Committee, deal: AlphaDeal, W: bytes | Point, constant: Gt | None = None
+def check_alpha_deal(network: bytes, committee: Committee, deal: AlphaDeal) -> CheckedAlphaDeal:
+    """Everyone's check of a fresh deal by a member (deal of alpha, step 4).
+
+    :raises Refused: ``not-a-member``, ``bad-deal``, ``bad-point``, ``bad-signature``.
+    """
+    refuse_unless(deal.previous == FRESH, "bad-deal", "the deal hands something over")
+    return check_dealt_point(network, committee, deal, committee.seat_of(deal.dealer).W, None)
+
+
+def check_dealt_point(
+    network: bytes, committee: Committee, deal: AlphaDeal, W: bytes | Point, constant: Gt | None
 ) -> CheckedAlphaDeal:
-    """Everyone's check of a deal (deal of alpha, step 4; hand-over, step 3).
+    """What fresh deals and those of a hand-over have in common (see :mod:`salus.abpre.threshold.hand_over`).
 
     :param committee: that receives. :param W: the dealer's long-term key.
     :param constant: what C_0 must be: the dealer's old Y_i in a hand-over, None for a fresh deal.
@@ -248,17 +271,15 @@ def check_alpha_deal(
     """
     shape = deal.epoch == committee.epoch and len(deal.C) == committee.threshold and len(deal.c) == len(committee.seats)
     refuse_unless(shape, "bad-deal", f"{len(deal.C)} commitments and {len(deal.c)} shares for {len(committee.seats)} seats")
-    refuse_unless((deal.previous == FRESH) == (constant is None), "bad-deal", "a fresh deal hands nothing over")
     verify_signature(network, labels.SIG_ALPHA_DEAL, deal.dealer, W, signed_part(deal), deal.signature)
     checked = CheckedAlphaDeal.decode_unchecked(deal)
-    if constant is not None:
-        # Without this one liar moves the master key.
-        refuse_unless(checked.C[0] == constant, "bad-deal", "C_0 is not the dealer's old public share")
+    # Without this one liar moves the master key.
+    refuse_unless(constant is None or checked.C[0] == constant, "bad-deal", "C_0 is not the dealer's old public share")
     try:
         verify_logarithm(labels.ALPHA_DEAL_POSSESSION, checked.R1, _statement(network, committee, deal), deal.possession)
     except Refused as error:
         raise Refused("bad-deal", f"proof of r: {error.detail}") from None
-    refuse_unless(_equation_holds(network, committee, checked), "bad-deal", "the shares are not those of the commitments")
+    refuse_unless(equation_holds(network, committee, checked), "bad-deal", "the shares are not those of the commitments")
     return checked
 
 
@@ -321,7 +342,7 @@ def _statement(network: bytes, committee: Committee, deal: AlphaDeal) -> Value:
     return (context(network, deal.epoch, AlphaDeal.KIND, deal.dealer, about), deal.C, deal.R1, deal.R2, deal.c)
 
 
-def _equation_holds(network: bytes, committee: Committee, checked: CheckedAlphaDeal) -> bool:
+def equation_holds(network: bytes, committee: Committee, checked: CheckedAlphaDeal) -> bool:
     """``e(z_0*R1 + sum z_i*c_i, g2) * e(-z_0*g1 - sum z_i*E_i, R2) = prod C_k^(sum z_i*i^k)``, sums over i >= 1.
 
     z_0 .. z_n, 128 bits each, are hashed from the whole deal: all nodes agree on them and nobody chooses them.

@@ -6,6 +6,7 @@ Steps: docs/protocol/sharing-thresholds.md, "common".
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, Any, Final, Protocol
 
 from salus import labels
@@ -96,7 +97,7 @@ class Committee(Message, frozen=True):
 
     def digest(self) -> bytes:
         """What deals to this committee are bound to: 32 bytes."""
-        return h2(labels.COMMITTEE, SUITE, self.to_value())
+        return _digest(self)
 
     def indices(self) -> list[int]:
         """Indices of the seats, ascending."""
@@ -121,6 +122,11 @@ class Committee(Message, frozen=True):
             if seat.name == name:
                 return seat
         raise Refused("not-a-member", f"{name} has no seat in epoch {self.epoch}")
+
+
+@lru_cache(maxsize=64)
+def _digest(committee: Committee) -> bytes:
+    return h2(labels.COMMITTEE, SUITE, committee.to_value())
 
 
 def make_committee(epoch: int, size: int, seats: Sequence[Seat]) -> Committee:

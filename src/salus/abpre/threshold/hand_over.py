@@ -10,36 +10,61 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from salus.abpre.threshold.alpha import FRESH, AlphaPublic, AlphaSharing, CheckedAlphaDeal, combine_alpha
+from salus.abpre.threshold.alpha import (
+    FRESH,
+    AlphaDeal,
+    AlphaPublic,
+    AlphaSharing,
+    CheckedAlphaDeal,
+    check_dealt_point,
+    combine_alpha,
+)
 from salus.abpre.threshold.committee import Committee
 from salus.abpre.threshold.epoch_keys import SharingSecret
 from salus.abpre.threshold.groups import ScalarGroup, group_of
-from salus.abpre.threshold.scalar_deals import ScalarDeal, ScalarPublic, ScalarShare, ScalarSharing, open_dealt_share
+from salus.abpre.threshold.scalar_deals import (
+    ScalarDeal,
+    ScalarPublic,
+    ScalarShare,
+    ScalarSharing,
+    check_dealt_scalar,
+    open_dealt_share,
+)
 from salus.errors import Refused, refuse_unless
-from salus.groups.bls12_381 import Gt, fr_lagrange_coefficients
+from salus.groups.bls12_381 import fr_lagrange_coefficients
 
 
-def expected_alpha_constant(old: Committee, public: AlphaPublic, dealer: str) -> Gt:
-    """What C_0 of an old member's deal must be: its old public share Y_i (hand-over, step 3).
+def check_alpha_hand_over(
+    network: bytes, old: Committee, public: AlphaPublic, new: Committee, deal: AlphaDeal
+) -> CheckedAlphaDeal:
+    """Everyone's check of an old member's deal of its share of alpha (hand-over, step 3): C_0 is its old Y_i.
 
-    :raises Refused: ``not-a-member``.
+    :param public: the sharing that ``old`` holds.
+    :raises Refused: ``not-a-member``, ``bad-deal``, ``bad-point``, ``bad-signature``.
     """
-    return public.share(old.seat_of(dealer).index)
+    seat = old.seat_of(deal.dealer)
+    fits = deal.previous == old.epoch == public.sharing.epoch != new.epoch
+    refuse_unless(fits, "bad-deal", "the deal hands over another sharing")
+    return check_dealt_point(network, new, deal, seat.W, public.share(seat.index))
 
 
-def expected_scalar_constant(old: Committee, public: ScalarPublic, dealer: str) -> Any:
-    """What F_0 of an old member's deal must be: its old public share (hand-over, step 3).
+def check_scalar_hand_over(network: bytes, old: Committee, public: ScalarPublic, new: Committee, deal: ScalarDeal) -> None:
+    """Everyone's check of an old member's deal of its share of a scalar (hand-over, step 3): F_0 is its old public share.
 
-    :raises Refused: ``not-a-member``.
+    :param public: the sharing that ``old`` holds.
+    :raises Refused: ``not-a-member``, ``bad-deal``, ``bad-box``, ``bad-point``, ``bad-signature``.
     """
-    return public.share(old.seat_of(dealer).index)
+    seat = old.seat_of(deal.dealer)
+    fits = deal.previous == old.epoch == public.sharing.epoch != new.epoch and deal.purpose == public.sharing.purpose
+    refuse_unless(fits, "bad-deal", "the deal hands over another sharing")
+    check_dealt_scalar(network, new, deal, seat.W, public.share(seat.index))
 
 
 def hand_over_alpha(old: Committee, public: AlphaPublic, new: Committee, deals: Sequence[CheckedAlphaDeal]) -> AlphaSharing:
     """The sharing that the first t_old valid deals fix, combined with weights lambda_i(0) (hand-over, step 4).
 
-    :param old: that deals, with its sharing ``public``. :param deals: checked with
-        :func:`expected_alpha_constant`, by different old members, in chain order.
+    :param old: that deals, with its sharing ``public``.
+    :param deals: checked by :func:`check_alpha_hand_over`, of different old members, in chain order.
     :raises Refused: ``bad-deal``.
     """
     refuse_unless(public.sharing.epoch == old.epoch, "bad-deal", "the sharing is another committee's")
@@ -65,7 +90,7 @@ def fix_scalar(committee: Committee, deals: Sequence[ScalarDeal]) -> ScalarShari
 def hand_over_scalar(old: Committee, public: ScalarPublic, new: Committee, deals: Sequence[ScalarDeal]) -> ScalarSharing:
     """The sharing that the first t_old deals left after the window fix, weighted by lambda_i(0) (hand-over, step 4).
 
-    :param deals: checked with :func:`expected_scalar_constant`, none with an upheld complaint, in chain order.
+    :param deals: checked by :func:`check_scalar_hand_over`, none with an upheld complaint, in chain order.
     :raises Refused: ``bad-deal``.
     """
     refuse_unless(public.sharing.epoch == old.epoch, "bad-deal", "the sharing is another committee's")

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from salus import labels
 from salus.abpre.capsules import VerifiedCapsule
 from salus.abpre.hashing import table_g1
+from salus.abpre.opening import require_weights
 from salus.abpre.threshold.box import Box, check_box, require_box_size, seal_box
 from salus.abpre.threshold.committee import (
     SUITE,
@@ -128,13 +129,15 @@ def make_partial(
     """A node transforms its part (partial transformations, steps 1 to 3); only for a share that the ledger grants.
 
     :param c: the delegation's attachment.
-    :raises Refused: ``wrong-epoch``, ``not-a-member``, ``bad-delegation``.
+    :raises Refused: ``wrong-epoch``, ``not-a-member``, ``bad-delegation``; ``unsatisfied`` if the capsule is not of the
+        delegation's scope.
     """
     refuse_unless(share.purpose == Z, "wrong-epoch", "the share is not one of the committee key")
     refuse_unless(share.epoch == target.epoch == committee.epoch, "wrong-epoch", "the share is of another epoch than the request")
     seat = committee.seat_of(node.name)
     refuse_unless(seat.index == share.index, "not-a-member", "the share is another seat's")
     check_attachment(target.network, target.delegation.message, c)
+    require_weights(target.capsule.capsule.policy, {target.delegation.message.scope})
     P, A2 = target.delegation.P, target.capsule.capsule.A2
     # Step 1.
     D = pairing([(P.mul(share.value), A2)]).encode()

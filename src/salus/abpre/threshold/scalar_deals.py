@@ -215,10 +215,17 @@ def share_context(network: bytes, committee: Committee, purpose: str, previous: 
     return context(network, committee.epoch, ScalarDeal.KIND, dealer, (purpose, previous, committee.digest(), index))
 
 
-def check_scalar_deal(
-    network: bytes, committee: Committee, deal: ScalarDeal, W: bytes | Point, constant: Any | None = None
-) -> None:
-    """Everyone's check of a deal (shared scalars, step 3; hand-over, step 3): form, points, proofs of the boxes, signature.
+def check_scalar_deal(network: bytes, committee: Committee, deal: ScalarDeal) -> None:
+    """Everyone's check of a fresh deal by a member (shared scalars, step 3).
+
+    :raises Refused: ``not-a-member``, ``bad-deal``, ``bad-box``, ``bad-point``, ``bad-signature``, ``bad-encoding``.
+    """
+    refuse_unless(deal.previous == FRESH, "bad-deal", "the deal hands something over")
+    check_dealt_scalar(network, committee, deal, committee.seat_of(deal.dealer).W, None)
+
+
+def check_dealt_scalar(network: bytes, committee: Committee, deal: ScalarDeal, W: bytes | Point, constant: Any | None) -> None:
+    """What fresh deals and those of a hand-over have in common: form, points, proofs of the boxes, signature.
 
     :param committee: that receives. :param W: the dealer's long-term key.
     :param constant: what F_0 must be: the dealer's old public share in a hand-over, None for a fresh deal.
@@ -227,11 +234,9 @@ def check_scalar_deal(
     group = group_of(deal.purpose)
     shape = (deal.epoch, len(deal.commitments), len(deal.boxes)) == (committee.epoch, committee.threshold, len(committee.seats))
     refuse_unless(shape, "bad-deal", f"{len(deal.commitments)} commitments and {len(deal.boxes)} boxes")
-    refuse_unless((deal.previous == FRESH) == (constant is None), "bad-deal", "a fresh deal hands nothing over")
     commitments = [group.decode_point(F, "F_k") for F in deal.commitments]
-    if constant is not None:
-        # Without this one liar moves the key.
-        refuse_unless(commitments[0] == constant, "bad-deal", "F_0 is not the dealer's old public share")
+    # Without this one liar moves the key.
+    refuse_unless(constant is None or commitments[0] == constant, "bad-deal", "F_0 is not the dealer's old public share")
     for box in deal.boxes:
         require_box_size(box, SHARE_BYTES, "a share")
     contexts = [
