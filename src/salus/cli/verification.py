@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from salus.network.embedded import EmbeddedNetwork
     from salus.node.node import Node
     from salus.records.digest import BodyDigester
+    from salus.records.streams import Buffer
 
 BODY_KINDS: Final = ("consultation.request", "consultation.reply")
 PROBLEMS_MAX: Final = 100
@@ -143,7 +144,7 @@ class _Digesting:
     def __init__(self, digester: BodyDigester) -> None:
         self.digester = digester
 
-    def write(self, data: bytes, /) -> int:
+    def write(self, data: Buffer, /) -> int:
         self.digester.update(data)
         return len(data)
 

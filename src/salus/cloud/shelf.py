@@ -26,7 +26,7 @@ from salus.records.digest import (
     prove_range,
     segments_of,
 )
-from salus.records.streams import Discard, Source
+from salus.records.streams import Buffer, Discard, Source
 
 _STRIPES: Final = 64
 _PROOF_BODY_BYTES_MAX: Final = 1 << 32
@@ -204,6 +204,6 @@ class _Outline(Discard):
     def __init__(self) -> None:
         self.hashes = bytearray()
 
-    def write(self, data: bytes, /) -> int:
+    def write(self, data: Buffer, /) -> int:
         self.hashes += data
         return len(data)

@@ -29,7 +29,7 @@ from salus.errors import CodecError, Refused, StorageError, refuse_unless
 from salus.files import replacing
 from salus.records.body import decrypt_body, encrypt_body
 from salus.records.digest import BodySummary
-from salus.records.streams import Progress, Sink, Source, read_up_to, write_all
+from salus.records.streams import Buffer, Progress, Sink, Source, read_up_to, write_all
 from salus.symmetric import Random, h2
 
 MAX_HEADER_BYTES: Final = 4096
@@ -132,7 +132,7 @@ class FramedSink(Generic[H]):
         self._taken_bytes = 0
         self._sha512 = hashlib.sha512()
 
-    def write(self, data: bytes, /) -> int:
+    def write(self, data: Buffer, /) -> int:
         """Take the next bytes of the stream.
 
         :raises Refused: ``bad-encoding`` for a malformed header, ``bad-body`` for more payload than announced, and what
@@ -159,8 +159,8 @@ class FramedSink(Generic[H]):
         """``H2("m_PA", m_PA)`` of the complete stream."""
         return m_pa_digest(suite, self._encoded, self._sha512.digest(), self.finish().payload_bytes)
 
-    def _take_front(self, data: bytes) -> bytes:
-        self._front += data
+    def _take_front(self, data: Buffer) -> bytes:
+        self._front += bytes(data)
         if len(self._front) < 4:
             return b""
         length = int.from_bytes(self._front[:4], "big")

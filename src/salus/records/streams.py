@@ -10,7 +10,9 @@ from typing import BinaryIO, Protocol
 from salus.errors import StorageError
 
 Progress = Callable[[int], None]
-"""Called with the number of bytes done so far, once per segment."""
+"""Called with the number of bytes done so far."""
+Buffer = bytes | bytearray | memoryview
+"""Bytes that are read where they lie."""
 
 
 class Source(Protocol):
@@ -23,14 +25,14 @@ class Source(Protocol):
 class Sink(Protocol):
     """Anything bytes are written to."""
 
-    def write(self, data: bytes, /) -> object:
-        """Take ``data``; return how many bytes were taken (or nothing, if all)."""
+    def write(self, data: Buffer, /) -> object:
+        """Take ``data``, which is the caller's again afterwards; return how many bytes were taken (or nothing, if all)."""
 
 
 class Discard:
     """A sink that forgets what it is given (to measure, or to verify without keeping)."""
 
-    def write(self, data: bytes, /) -> int:
+    def write(self, data: Buffer, /) -> int:
         """Drop ``data`` and return its length."""
         return len(data)
 
@@ -57,7 +59,7 @@ def read_up_to(source: Source, size: int) -> bytes:
     return b"".join(parts)
 
 
-def write_all(sink: Sink, data: bytes) -> None:
+def write_all(sink: Sink, data: Buffer) -> None:
     """Write ``data`` whole.
 
     :raises StorageError: if the sink takes less or fails, e.g. because the disk is full.
