@@ -2,8 +2,8 @@
 
 Column 0 stands for the secret. The parts of a gate share its vector v. Of ``or`` every part has v. Of ``and`` the parts have
 ``v + e_1``, ``-e_1 + e_2``, .., ``-e_(n-1)``, which add up to v. Of ``k of`` part i, counted from 1, has
-``v + C(i,1)*e_1 + .. + C(i,k-1)*e_(k-1)``: a polynomial of degree k - 1 written in binomials, at i; its value at 0 is v. Entries are
-integers, 1 and -1 but for ``k of``. (Lewko and Waters, "Decentralizing attribute-based encryption", appendix G, has the first
+``v + C(i,1)*e_1 + .. + C(i,k-1)*e_(k-1)``: a polynomial of degree k - 1 written in binomials, at i; its value at 0 is v.
+Entries are integers, 1 and -1 but for ``k of``. (Lewko and Waters, "Decentralizing attribute-based encryption", appendix G, has the first
 two for two parts.)
 
 Everything here is about public values: policies, sets of attributes, coefficients of checks.
@@ -104,12 +104,8 @@ def _cheapest(node: Gate, ways: Sequence[_Way | None]) -> range | list[int] | No
         return None
     cost = [way.cost if way is not None else 0 for way in ways]
     best = sorted(sorted(possible, key=lambda i: cost[i])[: node.need])
-    runs = [
-        range(at, at + node.need)
-        for at in possible
-        if all(ways[i] is not None for i in range(at, min(at + node.need, len(ways))))
-    ]
-    runs = [run for run in runs if run.stop <= len(ways)]
+    starts = range(len(ways) - node.need + 1)
+    runs = [range(at, at + node.need) for at in starts if all(ways[i] is not None for i in range(at, at + node.need))]
     neighbours = min(runs, key=lambda run: sum(cost[i] for i in run), default=None)
     if neighbours is not None and sum(cost[i] for i in neighbours) <= sum(cost[i] for i in best):
         return neighbours
@@ -147,7 +143,7 @@ def kernel(policy: Policy, c: int, draw: Callable[[], int]) -> list[int]:
 
     From the root down: the parts of ``and`` get the gate's coefficient, those of ``or`` random ones that add up to it, and part
     i of k of n gets ``(-1)^(i+1) * C(n,i) * f(i)`` for a random f of degree n - k with ``f(0) = c``: for every polynomial p of
-    degree below k ``sum_(i=0..n) (-1)^i C(n,i) f(i) p(i) = 0``, since the degree of f*p is below n. The free coordinates are drawn
+    degree below k ``sum_(i=0..n) (-1)^i C(n,i) f(i) p(i) = 0``, since the degree of f*p is below n. Free coordinates are drawn
     independently: an error in the rows that any z of the kernel notices goes unnoticed by one z in 2^128.
 
     :param c: the root's coefficient.
