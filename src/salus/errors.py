@@ -77,6 +77,11 @@ REASONS: Final[dict[str, str]] = {
     "not-a-holder": "No node holds that share of the key of tokens in this epoch; read the committee from the ledger again.",
     "bad-evaluation": "A node's answer to blinded words is false; the node is named and the signed answer is evidence.",
     "too-few-answers": "Fewer nodes than the threshold gave a right answer; try again later.",
+    # records
+    "bad-metadata": "A record's sealed metadata is not what the ledger names, does not open, or cannot be true.",
+    "bad-category": "There is no such category of records.",
+    "bad-period": "A period is a quarter such as 2025Q3; a range has its earlier quarter first.",
+    "bad-crypt4gh": "The Crypt4GH file or key is malformed, damaged, or meant for another key.",
     # body sensors
     "bad-pairing": "Device and terminal do not share the pairing code; read it from the device and try again.",
     # sharing: policies, keys and capsules
