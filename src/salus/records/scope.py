@@ -1,4 +1,4 @@
-"""Categories and periods: the two halves of a scope that an owner delegates (protocol page "records", section "Categories and periods")."""
+"""Categories and periods, the halves of a scope that an owner delegates (docs/protocol/records.md, "Categories and periods")."""
 
 from __future__ import annotations
 
