@@ -23,7 +23,7 @@ from salus.consultation.rehearsal.chain import decode_transaction as decode_rehe
 from salus.consultation.reply import ConsultationReply
 from salus.consultation.tracing import SenderEvidence
 from salus.errors import SalusError
-from salus.groups.bls12_381 import G1, G2, decode_g1, decode_g2
+from salus.groups.bls12_381 import G1, G2, Fr, decode_fr, decode_g1, decode_g2, decode_gt, pairing
 from salus.groups.ristretto255 import Scalar, base_mul, decode_point, decode_scalar
 from salus.ledger.evidence import decode_evidence
 from salus.ledger.export import ExportEnd, ExportHeader, read_export_stream
@@ -96,6 +96,8 @@ OTHER_DECODERS: dict[str, tuple[Decode, bytes]] = {
     "scalar": (canonical(decode_scalar, lambda s: s.encode()), Scalar.from_int(7).encode()),
     "G1": (canonical(decode_g1, lambda p: p.encode()), G1.generator().encode()),
     "G2": (canonical(decode_g2, lambda p: p.encode()), G2.generator().encode()),
+    "GT": (canonical(decode_gt, lambda p: p.encode()), pairing([(G1.generator(), G2.generator())]).encode()),
+    "Fr": (canonical(decode_fr, lambda s: s.encode()), Fr.from_int(7).encode()),
     "message between replicas": (message(decode_message), smallest(next(iter(MESSAGES.values()))).encode()),
     "record of the vote log": (message(decode_record), smallest(ViewRecord).encode()),
     "transaction": (canonical(REGISTRY.decode, lambda t: t.message.encode()), smallest(REGISTRY.kinds()[0].message).encode()),

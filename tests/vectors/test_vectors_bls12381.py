@@ -12,7 +12,21 @@ import pytest
 
 from salus.errors import Refused
 from salus.groups import reference_bls as reference
-from salus.groups.bls12_381 import G1, G2, ORDER, decode_g1, decode_g2, pairing
+from salus.groups.bls12_381 import (
+    G1,
+    G2,
+    ORDER,
+    Fr,
+    G2Prepared,
+    decode_g1,
+    decode_g2,
+    g1_hash_batch,
+    g1_msm,
+    g1_msm_vartime,
+    g2_msm,
+    g2_msm_vartime,
+    pairing,
+)
 
 OWN = json.loads((Path(__file__).parent / "refused_encodings.json").read_text())
 SIGNATURE_DST = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_"
@@ -59,6 +73,7 @@ def test_hash_to_g1(rfc9380: Path) -> None:
         message, dst = case["msg"].encode(), data["dst"].encode()
         expected = ((_int(case["P"]["x"]), 0), (_int(case["P"]["y"]), 0))
         assert G1.hash(message, dst).encode() == reference.encode(expected, 1)
+        assert g1_hash_batch([message, b""], dst)[0].encode() == reference.encode(expected, 1)
         expanded = reference.expand_message_xmd(message, dst, 128)
         fields = [int.from_bytes(expanded[i : i + 64], "big") % reference.FIELD for i in (0, 64)]
         assert fields == [_int(u) for u in case["u"]]
@@ -111,6 +126,9 @@ def test_eip2537_addition_and_multiplication(bls: Path, name: str, group: type[G
             point = group.decode(reference.encode(_points(words, parts), parts))
             product = point.mul((scalar % ORDER).to_bytes(32, "big"))
             assert product.encode() == reference.encode(_points(out, parts), parts)
+            by = Fr.reduce(scalar.to_bytes(64, "big"))
+            sums = (g1_msm, g1_msm_vartime) if parts == 1 else (g2_msm, g2_msm_vartime)
+            assert all(total([by], [point]) == product for total in sums)
             ran += 1
     for case in json.loads((bls / f"eip2537/add_{name}_bls.json").read_text()):
         data = bytes.fromhex(case["Input"])
@@ -126,6 +144,27 @@ def test_eip2537_addition_and_multiplication(bls: Path, name: str, group: type[G
     assert ran >= 8
 
 
+@pytest.mark.parametrize(("name", "parts"), [("fail-mul_G1", 1), ("fail-msm_G1", 1), ("fail-mul_G2", 2), ("fail-msm_G2", 2)])
+def test_eip2537_refused_points(bls: Path, name: str, parts: int) -> None:
+    """Points outside the subgroup are refused here, compressed, as EIP-2537 refuses them uncompressed."""
+    ran = 0
+    for case in json.loads((bls / f"eip2537/{name}_bls.json").read_text()):
+        if "subgroup" not in case["ExpectedError"]:
+            continue
+        data, step = bytes.fromhex(case["Input"]), 128 * parts + 32
+        inputs = [_points(_words(data[i : i + 128 * parts]), parts) for i in range(0, len(data), step)]
+        refused = 0
+        for point in inputs:
+            decode = decode_g1 if parts == 1 else decode_g2
+            try:
+                decode(reference.encode(point, parts))
+            except Refused:
+                refused += 1
+        assert refused >= 1, case["Name"]
+        ran += 1
+    assert ran >= 1
+
+
 def test_eip2537_pairing(bls: Path) -> None:
     ran = 0
     for case in json.loads((bls / "eip2537/pairing_check_bls.json").read_text()):
@@ -137,6 +176,7 @@ def test_eip2537_pairing(bls: Path) -> None:
                 pairs.append((G1.decode(reference.encode(p, 1)), G2.decode(reference.encode(q, 2))))
         if pairs:
             assert pairing(pairs).is_one() == bool(int(case["Expected"], 16)), case["Name"]
+            assert pairing([(p, G2Prepared(q)) for p, q in pairs]) == pairing(pairs)
             ran += 1
     assert ran >= 8
 

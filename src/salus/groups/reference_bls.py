@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 X: Final = -0xD201000000010000
@@ -168,3 +168,95 @@ def expand_message_xmd(
         mixed = bytes(a ^ b for a, b in zip(first, blocks[-1], strict=True))
         blocks.append(hash_function(mixed + bytes([i]) + suffix).digest())
     return b"".join(blocks)[:length]
+
+
+def _square_root(a: Fp2) -> Fp2:
+    """A square root in Fp2.
+
+    :raises ValueError: there is none.
+    """
+    norm_root = pow(a[0] * a[0] + a[1] * a[1], (FIELD + 1) // 4, FIELD)
+    half = pow(2, -1, FIELD)
+    for real_square in ((a[0] + norm_root) * half % FIELD, (a[0] - norm_root) * half % FIELD):
+        real = pow(real_square, (FIELD + 1) // 4, FIELD)
+        if real:
+            candidates = [(real, a[1] * pow(2 * real, -1, FIELD) % FIELD)]
+        else:
+            candidates = [(0, pow(-a[0] % FIELD, (FIELD + 1) // 4, FIELD)), (pow(a[0], (FIELD + 1) // 4, FIELD), 0)]
+        for root in candidates:
+            if mul2(root, root) == a:
+                return root
+    raise ValueError("not a square")
+
+
+def decode(data: bytes, parts: int) -> Point:
+    """The inverse of :func:`encode`, canonical encodings of elements of the subgroup only; the identity is allowed.
+
+    :param parts: 1 for G1 (48 bytes), 2 for G2 (96 bytes).
+    :raises ValueError: anything else.
+    """
+    if len(data) != 48 * parts or not data[0] & 0x80:
+        raise ValueError("not a compressed encoding")
+    if data[0] & 0x40:
+        if data != encode(None, parts):
+            raise ValueError("not the encoding of the identity")
+        return None
+    values = [int.from_bytes(data[i : i + 48], "big") for i in range(0, len(data), 48)]
+    values[0] &= (1 << 381) - 1
+    if max(values) >= FIELD:
+        raise ValueError("a coordinate is not below the field's modulus")
+    x: Fp2 = (values[-1], values[0] if parts == 2 else 0)
+    b: Fp2 = (4, 4 if parts == 2 else 0)
+    cube = mul2(mul2(x, x), x)
+    y = _square_root(((cube[0] + b[0]) % FIELD, (cube[1] + b[1]) % FIELD))
+    if parts == 1 and y[1]:
+        raise ValueError("the point is on the curve's twist")
+    if _is_greater(y) != bool(data[0] & 0x20):
+        y = sub2((0, 0), y)
+    if multiply(ORDER, (x, y)) is not None:
+        raise ValueError("not in the subgroup")
+    return x, y
+
+
+def sum_of_multiples(scalars: Sequence[int], points: Sequence[Point]) -> Point:
+    """Term by term."""
+    total: Point = None
+    for scalar, point in zip(scalars, points, strict=True):
+        total = add(total, multiply(scalar % ORDER, point))
+    return total
+
+
+def target(p: Point, q: Point) -> Fp12:
+    """blst's pairing, the cube of :func:`pairing` (3 does not divide the order)."""
+    return pow12(pairing(p, q), 3)
+
+
+def encode_target(a: Fp12) -> bytes:
+    """576 bytes: the coefficients of 1, w, .. w^5 over Fp2, real parts first."""
+    return b"".join(v.to_bytes(48, "big") for k in range(6) for v in ((a[k] + a[k + 6]) % FIELD, a[k + 6]))
+
+
+def decode_target(data: bytes) -> Fp12:
+    """The inverse of :func:`encode_target`, for elements of order r only; the neutral one is allowed.
+
+    :raises ValueError: anything else.
+    """
+    values = [int.from_bytes(data[i : i + 48], "big") for i in range(0, len(data), 48)]
+    if len(data) != 576 or max(values) >= FIELD:
+        raise ValueError("not twelve coefficients below the field's modulus")
+    a = tuple((values[2 * k] - values[2 * k + 1]) % FIELD for k in range(6)) + tuple(values[1::2])
+    if not any(values) or pow12(a, ORDER) != ONE:
+        raise ValueError("not in the subgroup")
+    return a
+
+
+def lagrange(indices: Sequence[int], at: int = 0) -> list[int]:
+    """Lagrange coefficients modulo the order."""
+    out = []
+    for i in indices:
+        top, bottom = 1, 1
+        for j in indices:
+            if j != i:
+                top, bottom = top * (at - j), bottom * (i - j)
+        out.append(top * pow(bottom, -1, ORDER) % ORDER)
+    return out
