@@ -2,7 +2,7 @@
 
 Which format it is, records' own recognisers say (a file that is carried as plain bytes because it is malformed has no keywords
 either); the readers here go over the same bytes once more, with the same bounds. That is why search stands above records in
-the order of imports, as the consultation does: a second parser of hostile files, kept apart, would have bounds of its own to get wrong.
+the order of imports, as the consultation does: another parser of hostile files would have bounds of its own to get wrong.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ class _Marks:
 
     def __init__(self, header: str) -> None:
         self.field = header[3]
-        self.component, self.repetition, self.escape, self.subcomponent = (header[4:8].split(self.field)[0] + "^~\\&")[:4]
+        named = header[4:8].split(self.field)[0]
+        self.component, self.repetition, self.escape, self.subcomponent = list(named + "^~\\&"[len(named) :])
 
     def plain(self, text: str) -> str:
         """Text without escape sequences (chapter 2, section 2.7)."""

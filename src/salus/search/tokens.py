@@ -66,11 +66,10 @@ class Evaluation(Message, frozen=True):
 
 
 class EvaluationEvidence(Message, frozen=True):
-    """A signed answer beside what was asked: anyone judges it."""
+    """A signed answer beside what was asked: whoever has the committed order judges it."""
 
     KIND = "search.evaluation-evidence"
 
-    order: TokenOrder
     blinded: BlindedWords
     evaluation: Evaluation
 
@@ -176,16 +175,18 @@ def check_evaluation(network: bytes, key: TokenKey, order: CheckedOrder, evaluat
     return CheckedEvaluation(evaluation.index, points)
 
 
-def convicts(network: bytes, key: TokenKey, tx_hash: bytes, evidence: EvaluationEvidence) -> str:
+def convicts(network: bytes, key: TokenKey, tx_hash: bytes, order: TokenOrder, evidence: EvaluationEvidence) -> str:
     """Anyone judges evidence (tokens, step 7).
 
-    :param key: the committee of the evaluation's epoch, from the ledger. :param tx_hash: the committed order's transaction.
+    :param key: the committee of the evaluation's epoch, from the ledger.
+    :param tx_hash: hash of the committed transaction. :param order: what it holds, from the ledger as well: with an order of the
+        accuser's making, a right answer to one question would convict as a false one to another.
     :return: name of the node that signed a false answer.
     :raises Refused: ``bad-evidence`` if it shows nothing against the node.
     """
     try:
-        order = check_order(tx_hash, evidence.order, evidence.blinded)
-        check_evaluation(network, key, order, evidence.evaluation)
+        asked = check_order(tx_hash, order, evidence.blinded)
+        check_evaluation(network, key, asked, evidence.evaluation)
     except Refused as error:
         holder = key.holder(evidence.evaluation.index)
         if error.reason == "bad-evaluation" and holder is not None:
@@ -249,7 +250,7 @@ def gather(network: bytes, key: TokenKey, asked: Asked, tx_hash: bytes, answers:
                 useless[answer.index] = str(error)
             elif holder.name not in liars:
                 liars[holder.name] = error.detail
-                evidence.append(EvaluationEvidence(asked.order, asked.blinded, answer))
+                evidence.append(EvaluationEvidence(asked.blinded, answer))
         if len(right) >= key.threshold:
             return Gathered(combine(asked, key, right.values()), liars, evidence, useless)
     said = f"; false answers of {', '.join(sorted(liars))}" if liars else ""
