@@ -211,3 +211,30 @@ impl Fr {
         "Fr(..)"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bls12_381::{P1, P2};
+    use crate::g1::G1;
+    use crate::g2::G2;
+    use crate::gt::{Gt, Target};
+    use crate::scalar::tests::after_drop;
+
+    #[test]
+    fn scalars_are_wiped() {
+        let left = after_drop(Fr(Raw::from_u128(u128::MAX)), |s| (s.0 .0.l.as_ptr().cast(), 32));
+        assert_eq!(left, [0; 32]);
+        let many = Zeroizing::new([Raw::from_u128(7), Raw::from_u128(8)]);
+        assert_eq!(after_drop(many, |m| ((&raw const m[0]).cast(), 64)), [0; 64]);
+    }
+
+    #[test]
+    fn elements_are_wiped() {
+        let first = after_drop(G1(P1::generator()), |p| ((&raw const p.0).cast(), size_of::<P1>()));
+        let second = after_drop(G2(P2::generator()), |p| ((&raw const p.0).cast(), size_of::<P2>()));
+        let third = after_drop(Gt(Target::default()), |a| ((&raw const a.0).cast(), size_of::<Target>()));
+        assert!(first.iter().chain(&second).chain(&third).all(|byte| *byte == 0));
+        assert!(first.len() == 144 && second.len() == 288 && third.len() == 576);
+    }
+}

@@ -183,3 +183,34 @@ impl Comb {
         powers.reduce(|product, power| product.mul(&power)).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn division_by_the_curve_parameter() {
+        let some = [0, 1, 2, U - 2, U - 1, U, U + 1, u64::MAX / 3, 1 << 63, u64::MAX - 1, u64::MAX];
+        for high in some.iter().filter(|high| **high < U) {
+            for low in some {
+                let number = u128::from(*high) << 64 | u128::from(low);
+                let expected = ((number / u128::from(U)) as u64, (number % u128::from(U)) as u64);
+                assert_eq!(divide(*high, low), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn digits_make_up_the_scalar() {
+        let base = Raw::from_u128(u128::from(U));
+        let mut scalar = Raw::from_u128(u128::MAX / 7);
+        for _ in 0..200 {
+            scalar = scalar * scalar + Raw::from_u128(5);
+            let sum = digits(&scalar)
+                .iter()
+                .rev()
+                .fold(Raw::ZERO, |sum, digit| sum * base + Raw::from_u128(u128::from(*digit)));
+            assert!(sum.equals(&scalar) && digits(&scalar).iter().all(|digit| *digit < U));
+        }
+    }
+}

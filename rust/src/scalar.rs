@@ -95,14 +95,14 @@ impl Scalar {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::mem::MaybeUninit;
 
     use super::*;
     use crate::ristretto255::Point;
 
     /// The bytes of one part of a value, `(offset, length)`, after the value is dropped where it stands.
-    fn after_drop<T>(value: T, part: impl Fn(&T) -> (*const u8, usize)) -> Vec<u8> {
+    pub fn after_drop<T>(value: T, part: impl Fn(&T) -> (*const u8, usize)) -> Vec<u8> {
         let mut place = MaybeUninit::new(value);
         // SAFETY: the value is initialised, looked at, and dropped once; then only bytes of the part are read, which lies in
         // the place, holds no padding, and was written by the value and by its wiping.

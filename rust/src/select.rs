@@ -70,3 +70,51 @@ pub fn booth(limbs: &[u64], from: usize, width: usize) -> (u64, u64) {
     let signed = value.wrapping_sub((1 << width) & mask);
     (negative, (signed ^ mask).wrapping_sub(mask))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOME: [u64; 8] = [0, 1, 2, 1 << 31, (1 << 63) - 1, 1 << 63, u64::MAX - 1, u64::MAX];
+
+    #[test]
+    fn comparisons() {
+        for a in SOME {
+            for b in SOME {
+                assert_eq!(less(a, b), u64::from(a < b));
+            }
+        }
+        assert_eq!((mask(0), mask(1)), (0, u64::MAX));
+    }
+
+    #[test]
+    fn windows_add_up() {
+        for width in [5, 6] {
+            for low in SOME {
+                for high in [0, 1, 0x0123_4567_89ab_cdef, u64::MAX >> 1] {
+                    let number = u128::from(high) << 64 | u128::from(low);
+                    let windows = 129_usize.div_ceil(width);
+                    let mut sum = 0_i128;
+                    for window in (0..windows).rev() {
+                        let (negative, magnitude) = booth(&[low, high, 0], window * width, width);
+                        assert!(magnitude <= 1 << (width - 1) && negative <= 1);
+                        let value = if negative == 1 { -(magnitude as i128) } else { magnitude as i128 };
+                        sum = sum.wrapping_mul(1 << width).wrapping_add(value);
+                    }
+                    assert_eq!(sum as u128, number);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn entries_are_found() {
+        let point = |l| blst::blst_p1_affine { x: blst::blst_fp { l: [l; 6] }, y: blst::blst_fp { l: [!l; 6] } };
+        let row: Vec<_> = (1..=32).map(point).collect();
+        for number in 0..=32 {
+            let mut out = point(99);
+            entry(&mut out, &row, number);
+            assert_eq!(out, point(if number == 0 { 99 } else { number }));
+        }
+    }
+}
