@@ -139,7 +139,8 @@ def test_hl7v2(shared_data: Path) -> None:
 
 
 def test_hl7v2_escapes_and_unusual_separators() -> None:
-    data = b"MSH|^~\\&|A|B|C|D|20310304||ADT^A01|1|P|2.3\rDG1|1|I10|I10^Hypertension \\T\\ more^\rDG1|2|I9|401.9^^I9C~250.0^Diabetes^I9C\r"
+    head = b"MSH|^~\\&|A|B|C|D|20310304||ADT^A01|1|P|2.3\r"
+    data = head + b"DG1|1|I10|I10^Hypertension \\T\\ more^\rDG1|2|I9|401.9^^I9C~250.0^Diabetes^I9C\r"
     assert set(extract_bytes(data).keywords) == {
         "icd10|i10", "icd9cm|401.9", "icd9cm|250.0", "hypertension", "more", "diabetes",
     }  # fmt: skip
@@ -222,7 +223,8 @@ def test_files_without_keywords_are_no_error(data: bytes) -> None:
 def test_hostile_files() -> None:
     deep = b'{"resourceType":"A","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     wide = json.dumps({"resourceType": "A", "x": [{"coding": [{"code": "c" * 5000}]}] * 1000}).encode()
-    entities = b'<!DOCTYPE a [<!ENTITY b "c">]><ClinicalDocument xmlns="urn:hl7-org:v3"><code code="&b;" codeSystem="1"/></ClinicalDocument>'
+    entities = b'<!DOCTYPE a [<!ENTITY b "c">]><ClinicalDocument xmlns="urn:hl7-org:v3">'
+    entities += b'<code code="&b;" codeSystem="1"/></ClinicalDocument>'
     xml = b'<Observation xmlns="http://hl7.org/fhir"><code><coding><code value="1"/></coding></code></Observation>'
     for data in (deep, wide, entities, xml):
         assert extract_bytes(data, "x.json").keywords == ()
