@@ -33,10 +33,7 @@ def held() -> st.SearchStrategy[frozenset[str]]:
 @st.composite
 def spellings(draw: st.DrawFn, node: Node) -> str:
     """Some other way to write a node: brackets, spaces, and, or as k of."""
-    if isinstance(node, Atom):
-        text = node.attribute
-    else:
-        text = draw(_gate_spellings(node))
+    text = node.attribute if isinstance(node, Atom) else draw(_gate_spellings(node))
     space = draw(st.sampled_from(["", " ", "\t", "\n "]))
     return f"({space}{text}{space})" if draw(st.booleans()) else text
 

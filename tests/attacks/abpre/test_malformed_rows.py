@@ -1,8 +1,8 @@
 """Claim: a capsule that passes Check opens for every satisfying key, or for none that is honest to its maker; no capsule opens
 for one branch of its policy only. Weights of a batch cannot be foreseen, so bad capsules do not cancel out.
 
-Where Check covers A3 and D alone, the maker spoils a row and the owner is locked out of a record that a doctor reads. Where weights
-are known beforehand, two bad capsules pass together.
+Where Check covers A3 and D alone, the maker spoils a row and the owner is locked out of a record that a doctor reads. Where
+weights are known beforehand, two bad capsules pass together.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Claim: keys of different users, of different periods, and sub-keys of one user do not combine into one of more attributes.
 
-What ties the parts of a key together is its own t. Where keys share t, or sub-keys are not randomised afresh, the attacks succeed.
+What ties the parts of a key together is its own t. Where keys share t, or sub-keys are not randomised afresh, the attacks
+succeed.
 """
 
 from __future__ import annotations

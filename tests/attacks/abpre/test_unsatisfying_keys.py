@@ -1,8 +1,8 @@
 """Claim: attributes that do not satisfy a policy open nothing, whatever coefficients are tried.
 
-No policy is asked: the adversary pairs the points it has with any w. Each attack also runs where the repair is out: attributes that all
-hash alike (a key then opens any policy), rows that carry the secret itself instead of a share, rows that are not tied to
-their attribute.
+No policy is asked: the adversary pairs the points it has with any w. Each attack also runs where the repair is out:
+attributes that all hash alike (a key then opens any policy), rows that carry the secret itself instead of a share, rows that
+are not tied to their attribute.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ def test_neutral_elements_open_nothing() -> None:
     stored = take_unchecked(capsule, b"record")
     nothing = dict.fromkeys(range(1), G1.identity())
     for K in (G1.identity(), hashing.point_a(), G1.generator()):
-        assert world.matches(stored, combine(K, hashing.table_g2().mul(encapsulation.secret_of(b"", b"")), nothing, capsule, {0: 1})) == (
-            "bad-capsule"
-        )
+        assert world.matches(
+            stored, combine(K, hashing.table_g2().mul(encapsulation.secret_of(b"", b"")), nothing, capsule, {0: 1})
+        ) == ("bad-capsule")
     assert world.matches(stored, Gt.one()) == "bad-capsule"
     assert world.matches(stored, world.parameters.Y) == "bad-capsule"

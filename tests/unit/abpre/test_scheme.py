@@ -170,7 +170,7 @@ def test_a_key_of_another_network_does_not_verify(world: Sharing) -> None:
 
 def test_refusals_name_what_is_missing(world: Sharing) -> None:
     stored = world.stored("role:doctor and dept:icu and site:a", KEY)
-    with pytest.raises(Refused, match="would also need role:doctor, site:a$"):
+    with pytest.raises(Refused, match=r"would also need role:doctor, site:a$"):
         decapsulate(world.parameters, world.key("dept:icu"), stored)
 
 
