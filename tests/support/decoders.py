@@ -11,6 +11,12 @@ from array import array
 from collections.abc import Callable
 from typing import Any
 
+from salus.abpre.capsules import Capsule, DeltaCapsule
+from salus.abpre.keys import SecretKey
+from salus.abpre.language import parse_canonical
+from salus.abpre.parameters import PublicParameters
+from salus.abpre.policy import Policy
+from salus.abpre.rekeys import ReKey, decode_transformed, encode_transformed
 from salus.codec import encode
 from salus.consensus.block import Block
 from salus.consensus.pbft.checks import decode_block
@@ -22,7 +28,7 @@ from salus.consultation.published.parties import decode_transaction as decode_pr
 from salus.consultation.rehearsal.chain import decode_transaction as decode_rehearsed
 from salus.consultation.reply import ConsultationReply
 from salus.consultation.tracing import SenderEvidence
-from salus.errors import SalusError
+from salus.errors import CodecError, SalusError
 from salus.groups.bls12_381 import G1, G2, Fr, decode_fr, decode_g1, decode_g2, decode_gt, pairing
 from salus.groups.ristretto255 import Scalar, base_mul, decode_point, decode_scalar
 from salus.ledger.evidence import decode_evidence
@@ -39,6 +45,7 @@ from salus.terminal.sealed import SealedFile
 from salus.terminal.sealed import parse as parse_sealed
 from salus.terminal.wallet import WalletContent, decode_content
 from support.smallest import smallest
+from support.sources import ROOT
 
 Decode = Callable[[bytes], Any]
 
@@ -85,6 +92,19 @@ def read_snapshot(data: bytes) -> list[Any]:
     return list(leaves(data))
 
 
+def read_policy(data: bytes) -> Policy:
+    """A policy's text where it is decoded: in UTF-8, canonical."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise CodecError("not UTF-8") from None
+    return parse_canonical(text)
+
+
+def golden_abpre(name: str) -> bytes:
+    return (ROOT / "tests" / "golden" / "abpre" / f"{name}.bin").read_bytes()
+
+
 FHIR = b'{"resourceType":"Patient","name":[{"family":"A"}]}'
 HL7 = b"MSH|^~\\&|A|B|C|D|20310304||ORU^R01|1|P|2.5\rPID|1||7^^^X||B^C\rOBX|1|NM|8867-4^Rate||72\r"
 CCDA = b'<ClinicalDocument xmlns="urn:hl7-org:v3"><title>x</title></ClinicalDocument>'
@@ -98,6 +118,13 @@ OTHER_DECODERS: dict[str, tuple[Decode, bytes]] = {
     "G2": (canonical(decode_g2, lambda p: p.encode()), G2.generator().encode()),
     "GT": (canonical(decode_gt, lambda p: p.encode()), pairing([(G1.generator(), G2.generator())]).encode()),
     "Fr": (canonical(decode_fr, lambda s: s.encode()), Fr.from_int(7).encode()),
+    "policy": (canonical(read_policy, lambda p: p.text.encode()), b"(a:x and b:y) or 2 of (c:z, d:u, e:v@2026)"),
+    "public parameters": (canonical(PublicParameters.decode, lambda p: p.encode()), golden_abpre("parameters")),
+    "attribute key": (canonical(SecretKey.decode, lambda k: k.encode()), golden_abpre("key")),
+    "capsule": (canonical(Capsule.decode, lambda c: c.encode()), golden_abpre("capsule")),
+    "delta capsule": (canonical(DeltaCapsule.decode, lambda c: c.encode()), golden_abpre("delta")),
+    "re-encryption key": (canonical(ReKey.decode, lambda k: k.encode()), golden_abpre("rekey")),
+    "transformed capsule": (canonical(decode_transformed, encode_transformed), golden_abpre("transformed")),
     "message between replicas": (message(decode_message), smallest(next(iter(MESSAGES.values()))).encode()),
     "record of the vote log": (message(decode_record), smallest(ViewRecord).encode()),
     "transaction": (canonical(REGISTRY.decode, lambda t: t.message.encode()), smallest(REGISTRY.kinds()[0].message).encode()),
