@@ -12,11 +12,14 @@ from salus.abpre import hashing
 from salus.abpre.threshold import alpha as al
 from salus.abpre.threshold import g1_proofs
 from salus.abpre.threshold import scalar_deals as sd
-from salus.abpre.threshold.box import seal_box
+from salus.abpre.threshold.box import Box, seal_box
+from salus.abpre.threshold.committee import SUITE
 from salus.abpre.threshold.dealing import ALPHA, Dealing, open_dealing
 from salus.abpre.threshold.groups import OPRF, Z, group_of
 from salus.abpre.threshold.hand_over import fix_scalar, open_scalar_share
 from salus.groups.bls12_381 import G1, G2, Fr, decode_g1, decode_g2, decode_gt, random_fr
+from salus.groups.proofs import schnorr_sign
+from salus.groups.ristretto255 import base_mul, random_scalar
 from support.consultation_world import refusal, weaken
 from support.threshold_world import NETWORK, Holders, altered, make_holders, resigned, sent
 
@@ -194,11 +197,6 @@ def test_a_box_that_does_not_open_at_all_convicts_its_dealer(holders):
 
 def garbled(holders: Holders, seat, deal: sd.ScalarDeal):
     """A box with a true proof of rho over a ciphertext that is rubbish."""
-    from salus.abpre.threshold.box import Box
-    from salus.abpre.threshold.committee import SUITE
-    from salus.groups.proofs import schnorr_sign
-    from salus.groups.ristretto255 import base_mul, random_scalar
-
     random = holders.world.random
     rho, ciphertext = random_scalar(random), random(48)
     R = base_mul(rho).encode()

@@ -246,7 +246,7 @@ def deal_point(
 
 def finish_alpha_deal(network: bytes, committee: Committee, draft: AlphaDeal, r: Fr, dealer: Signer, random: Random) -> AlphaDeal:
     """Prove knowledge of r over the whole deal and sign it (deal of alpha, step 3)."""
-    fields = _statement(network, committee, draft)
+    fields = statement(network, committee, draft)
     draft = replace(draft, possession=prove_logarithm(labels.ALPHA_DEAL_POSSESSION, r, draft.R1, fields, random))
     return replace(draft, signature=dealer.sign(network, labels.SIG_ALPHA_DEAL, signed_part(draft), random))
 
@@ -276,7 +276,7 @@ def check_dealt_point(
     # Without this one liar moves the master key.
     refuse_unless(constant is None or checked.C[0] == constant, "bad-deal", "C_0 is not the dealer's old public share")
     try:
-        verify_logarithm(labels.ALPHA_DEAL_POSSESSION, checked.R1, _statement(network, committee, deal), deal.possession)
+        verify_logarithm(labels.ALPHA_DEAL_POSSESSION, checked.R1, statement(network, committee, deal), deal.possession)
     except Refused as error:
         raise Refused("bad-deal", f"proof of r: {error.detail}") from None
     refuse_unless(equation_holds(network, committee, checked), "bad-deal", "the shares are not those of the commitments")
@@ -336,7 +336,7 @@ def _checked_share(public: AlphaPublic, index: int, S: G1) -> PointShare:
     return PointShare(public.sharing.epoch, index, S)
 
 
-def _statement(network: bytes, committee: Committee, deal: AlphaDeal) -> Value:
+def statement(network: bytes, committee: Committee, deal: AlphaDeal) -> Value:
     """(ctx, all E, C, R1, R2, c): what the proof of r covers."""
     about = (deal.previous, committee.digest(), tuple(seat.E for seat in committee.seats))
     return (context(network, deal.epoch, AlphaDeal.KIND, deal.dealer, about), deal.C, deal.R1, deal.R2, deal.c)
@@ -348,7 +348,7 @@ def equation_holds(network: bytes, committee: Committee, checked: CheckedAlphaDe
     z_0 .. z_n, 128 bits each, are hashed from the whole deal: all nodes agree on them and nobody chooses them.
     """
     deal, indices = checked.deal, committee.indices()
-    z = public_weights(labels.ALPHA_DEAL_WEIGHTS, _statement(network, committee, deal), len(indices) + 1)
+    z = public_weights(labels.ALPHA_DEAL_WEIGHTS, statement(network, committee, deal), len(indices) + 1)
     E = decode_g1_batch([seat.E for seat in committee.seats], "E_i")
     left = multi_pairing(
         [

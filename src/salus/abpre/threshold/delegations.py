@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from salus import labels
-from salus.abpre.attributes import ATTRIBUTE_CHARACTERS_MAX, scope_of
+from salus.abpre.attributes import ATTRIBUTE_CHARACTERS_MAX, canonical_attribute, scope_of
 from salus.abpre.capsules import DeltaCapsule, DeltaCapsuleMessage, VerifiedDeltaCapsule
 from salus.abpre.checking import check2
 from salus.abpre.hashing import table_g1
@@ -104,7 +104,7 @@ def seal_delegation(
     :return: the ledger's part, and c (48 bytes) for the nodes alone.
     :raises Refused: ``unsatisfied`` if the key lacks the scope's attribute, ``bad-attribute`` if it is no scope.
     """
-    refuse_unless(scope_of(scope) is not None, "bad-attribute", "a delegation is for one scope, an own: attribute")
+    _require_scope(scope)
     # Step 1: a fresh sub-key of this one attribute; the public parts of two delegations are not linked by it.
     sub_key = restrict(key, [scope], random)
     r = random_fr(random)
@@ -127,7 +127,7 @@ def seal_delegation(
         UNSIGNED,
     )
     # Step 4.
-    proof = prove_logarithm(labels.DELEGATION_POSSESSION, r, P, _statement(network, draft), random)
+    proof = prove_logarithm(labels.DELEGATION_POSSESSION, r, P, statement(network, draft), random)
     return replace(draft, proof=proof), c
 
 
@@ -136,11 +136,11 @@ def check_delegation(network: bytes, sealed: SealedDelegation) -> CheckedDelegat
 
     :raises Refused: ``bad-delegation``, ``bad-point``, ``bad-attribute``, ``bad-policy``.
     """
-    refuse_unless(scope_of(sealed.scope) is not None, "bad-attribute", "a delegation is for one scope, an own: attribute")
+    _require_scope(sealed.scope)
     decoded = decode_delegation_unchecked(network, sealed)
     try:
         # Without the proof, P could be copied from another owner's delegation, and its partials with it.
-        verify_logarithm(labels.DELEGATION_POSSESSION, decoded.P, _statement(network, sealed), sealed.proof)
+        verify_logarithm(labels.DELEGATION_POSSESSION, decoded.P, statement(network, sealed), sealed.proof)
         check_parts(decoded.rk3, {sealed.scope: decoded.R})
         check2(decoded.rk4.capsule, sealed.aad(network))
     except Refused as error:
@@ -170,7 +170,12 @@ def check_attachment(network: bytes, sealed: SealedDelegation, c: bytes) -> G1:
     return decode_g1(c, "c")
 
 
-def _statement(network: bytes, sealed: SealedDelegation) -> Value:
+def _require_scope(scope: str) -> None:
+    own = scope_of(canonical_attribute(scope)) is not None
+    refuse_unless(own, "bad-attribute", "a delegation is for one scope, an own: attribute")
+
+
+def statement(network: bytes, sealed: SealedDelegation) -> Value:
     """(ctx, P, digest of c, rk2, rk3, R_x, rk4): what the proof of r covers."""
     ctx = context(network, sealed.epoch, SealedDelegation.KIND, sealed.scope, sealed.delegation)
     return (ctx, sealed.to_value()[:-1])
