@@ -47,7 +47,8 @@ POLICIES = (
     "a:x and (b:y or 3 of (c:z, d:u, a:x, e:v, f:w))",
 )
 REFUSED = (
-    "", "a:x or", "a:x b:y", "(a:x", "a:x)", "2 of (a:x)", "0 of (a:x, b:y)", "A:x", "doctor", "a:x@26", "own:12", "and", "a:x,b:y",
+    "", "a:x or", "a:x b:y", "(a:x",
+    "a:x)", "2 of (a:x)", "0 of (a:x, b:y)", "A:x", "doctor", "a:x@26", "own:12", "and", "a:x,b:y",
     "2 a:x",
 )  # fmt: skip
 
