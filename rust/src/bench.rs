@@ -3,7 +3,6 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use blst::blst_fp12;
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoBasepointTable, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::{MultiscalarMul, VartimeMultiscalarMul};
@@ -14,14 +13,15 @@ use pyo3::prelude::*;
 use sha2::{Digest, Sha512};
 
 use crate::args::refuse;
-use crate::bls12_381::{multiplier, Multiplier, P1, P2};
+use crate::bench_bls::bls;
 
 /// Different inputs that a loop goes through, so that no result is known from the call before.
-const INPUTS: usize = 512;
+pub const INPUTS: usize = 512;
 /// Longest loop: minutes of the slowest call.
 const MAX_ITERATIONS: usize = 1 << 20;
 
-fn bytes(n: usize) -> [u8; 64] {
+/// 64 bytes that look random.
+pub fn bytes(n: usize) -> [u8; 64] {
     Sha512::digest(n.to_be_bytes()).into()
 }
 
@@ -33,12 +33,8 @@ fn points(count: usize) -> Vec<RistrettoPoint> {
     (0..count).map(|n| RistrettoPoint::from_uniform_bytes(&bytes(n + INPUTS))).collect()
 }
 
-fn multipliers() -> Vec<Multiplier> {
-    (0..INPUTS).filter_map(|n| multiplier(&{ bytes(n)[..32].iter().map(|b| b & 0x3f).collect::<Vec<u8>>() })).collect()
-}
-
 /// Seconds that `iterations` calls of `f` take, each with the number of its input.
-fn timed<R>(iterations: usize, mut f: impl FnMut(usize) -> R) -> f64 {
+pub fn timed<R>(iterations: usize, mut f: impl FnMut(usize) -> R) -> f64 {
     let start = Instant::now();
     for i in 0..iterations {
         black_box(f(black_box(i % INPUTS)));
@@ -77,31 +73,6 @@ fn ristretto(name: &str, iterations: usize) -> Option<f64> {
     })
 }
 
-fn bls(name: &str, iterations: usize) -> Option<f64> {
-    let m = multipliers();
-    let g1: Vec<P1> = m.iter().take(8).map(|k| P1::generator().mul(k)).collect();
-    let g2: Vec<P2> = m.iter().take(8).map(|k| P2::generator().mul(k)).collect();
-    Some(match name {
-        "g1_mul" => timed(iterations, |i| g1[i % 8].mul(&m[i % m.len()])),
-        "g2_mul" => timed(iterations, |i| g2[i % 8].mul(&m[i % m.len()])),
-        "g1_hash" => timed(iterations, |i| P1::hash(&bytes(i), b"SALUS-BENCH")),
-        "g1_decode" => {
-            let encoded: Vec<_> = g1.iter().map(P1::encode).collect();
-            timed(iterations, |i| P1::decode(&encoded[i % 8]))
-        }
-        "pairing" | "pairing_8" => {
-            let pairs = if name == "pairing" { 1 } else { 8 };
-            let p: Vec<_> = g1.iter().map(P1::affine).collect();
-            let q: Vec<_> = g2.iter().map(P2::affine).collect();
-            timed(iterations, |i| {
-                let from = if pairs == 1 { i % 8 } else { 0 };
-                blst_fp12::miller_loop_n(&q[from..from + pairs], &p[from..from + pairs]).final_exp()
-            })
-        }
-        _ => return None,
-    })
-}
-
 fn ed25519(name: &str, iterations: usize) -> Option<f64> {
     let items: Vec<(VerificationKeyBytes, Signature, [u8; 64])> = (0..64)
         .map(|n| {
@@ -132,6 +103,6 @@ pub fn bench_native(py: Python<'_>, name: &str, iterations: usize) -> PyResult<f
     if iterations == 0 || iterations > MAX_ITERATIONS {
         return Err(refuse("a loop has 1 to 2^20 iterations"));
     }
-    py.detach(|| ristretto(name, iterations).or_else(|| bls(name, iterations)).or_else(|| ed25519(name, iterations)))
+    py.detach(|| ristretto(name, iterations).or_else(|| bls(name, iterations)).or_else(|| ed25519(name, iterations)).or_else(|| crate::bench_index::bench_index(name, iterations)))
         .ok_or_else(|| refuse("there is no such bench"))
 }

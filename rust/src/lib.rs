@@ -11,6 +11,8 @@ mod arena;
 pub mod args;
 pub mod batch;
 pub mod bench;
+pub mod bench_index;
+pub mod bench_bls;
 pub mod bls12_381;
 pub mod bls_batch;
 pub mod bls_msm;

@@ -50,7 +50,8 @@ impl G2Prepared {
     }
 }
 
-fn lines(q: &blst_p2_affine) -> Vec<blst_fp6> {
+/// The 68 lines of a point.
+pub fn lines(q: &blst_p2_affine) -> Vec<blst_fp6> {
     let mut out = vec![blst_fp6::default(); LINES];
     // SAFETY: blst writes exactly 68 lines.
     unsafe { blst_precompute_lines(out.as_mut_ptr(), q) };

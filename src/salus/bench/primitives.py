@@ -45,8 +45,8 @@ class PrimitiveRow(msgspec.Struct, frozen=True):
         return self.python_us / self.native_us
 
 
-class _Case(msgspec.Struct, frozen=True):
-    """``prepare`` makes fresh inputs outside the time taken; ``call`` runs ``batch`` calls of ``units`` operations each."""
+class Case(msgspec.Struct, frozen=True):
+    """A primitive: ``prepare`` makes fresh inputs outside the time taken; ``call`` runs ``batch`` calls of ``units`` operations each."""
 
     name: str
     library: str
@@ -56,7 +56,7 @@ class _Case(msgspec.Struct, frozen=True):
     prepare: Callable[[], object] = lambda: None
 
 
-def _ristretto_cases(random: Random) -> list[_Case]:
+def _ristretto_cases(random: Random) -> list[Case]:
     scalars = [ristretto.random_scalar(random) for _ in range(_MSM_TERMS)]
     points = ristretto.base_mul_batch(scalars)
     some, few = scalars[:BATCH], points[:BATCH]
@@ -69,21 +69,21 @@ def _ristretto_cases(random: Random) -> list[_Case]:
         return [ristretto.double_base_mul_vartime(s, p, s) for s, p in zip(some, few, strict=True)]
 
     return [
-        _Case("base_mul", dalek, lambda _: ristretto.base_mul_batch(some), BATCH),
-        _Case("fixed_base_mul", dalek, lambda _: fixed.mul_batch(some), BATCH),
-        _Case("var_mul", dalek, lambda _: ristretto.mul_batch(some, few), BATCH),
-        _Case("double_base_mul", dalek, double_base, BATCH),
-        _Case("decode", dalek, lambda _: ristretto.decode_batch(encoded), BATCH),
+        Case("base_mul", dalek, lambda _: ristretto.base_mul_batch(some), BATCH),
+        Case("fixed_base_mul", dalek, lambda _: fixed.mul_batch(some), BATCH),
+        Case("var_mul", dalek, lambda _: ristretto.mul_batch(some, few), BATCH),
+        Case("double_base_mul", dalek, double_base, BATCH),
+        Case("decode", dalek, lambda _: ristretto.decode_batch(encoded), BATCH),
         # A point remembers its encoding, so every run takes fresh ones.
-        _Case("encode", dalek, lambda p: ristretto.encode_batch(p), BATCH, 1, lambda: ristretto.from_uniform_batch(uniform)),  # type: ignore[arg-type]
-        _Case("hash_to_group", dalek, lambda _: ristretto.from_uniform_batch(uniform), BATCH),
-        _Case("msm_512", dalek, lambda _: ristretto.msm(some, few), 1, BATCH),
-        _Case("msm_vartime_512", dalek, lambda _: ristretto.msm_vartime(some, few), 1, BATCH),
-        _Case("msm_vartime_2560", dalek, lambda _: ristretto.msm_vartime(scalars, points), 1, _MSM_TERMS),
+        Case("encode", dalek, lambda p: ristretto.encode_batch(p), BATCH, 1, lambda: ristretto.from_uniform_batch(uniform)),  # type: ignore[arg-type]
+        Case("hash_to_group", dalek, lambda _: ristretto.from_uniform_batch(uniform), BATCH),
+        Case("msm_512", dalek, lambda _: ristretto.msm(some, few), 1, BATCH),
+        Case("msm_vartime_512", dalek, lambda _: ristretto.msm_vartime(some, few), 1, BATCH),
+        Case("msm_vartime_2560", dalek, lambda _: ristretto.msm_vartime(scalars, points), 1, _MSM_TERMS),
     ]
 
 
-def _bls_cases(random: Random) -> list[_Case]:
+def _bls_cases(random: Random) -> list[Case]:
     multipliers = [bls.random_multiplier(random) for _ in range(_PAIRS)]
     first = [bls.G1.generator().mul(m) for m in multipliers]
     second = [bls.G2.generator().mul(m) for m in multipliers]
@@ -91,21 +91,21 @@ def _bls_cases(random: Random) -> list[_Case]:
     messages = [random(64) for _ in range(_PAIRS)]
     pairs = list(zip(first, second, strict=True))
     return [
-        _Case("g1_mul", "blst", lambda _: [p.mul(m) for p, m in zip(first, multipliers, strict=True)], _PAIRS),
-        _Case("g2_mul", "blst", lambda _: [q.mul(m) for q, m in zip(second, multipliers, strict=True)], _PAIRS),
-        _Case("g1_hash", "blst", lambda _: [bls.G1.hash(m, b"SALUS-BENCH") for m in messages], _PAIRS),
-        _Case("g1_decode", "blst", lambda _: [bls.G1.decode(e) for e in encoded], _PAIRS),
-        _Case("pairing", "blst", lambda _: [bls.pairing([pair]) for pair in pairs], _PAIRS),
-        _Case("pairing_8", "blst", lambda _: bls.pairing(pairs), 1),
+        Case("g1_mul", "blst", lambda _: [p.mul(m) for p, m in zip(first, multipliers, strict=True)], _PAIRS),
+        Case("g2_mul", "blst", lambda _: [q.mul(m) for q, m in zip(second, multipliers, strict=True)], _PAIRS),
+        Case("g1_hash", "blst", lambda _: [bls.G1.hash(m, b"SALUS-BENCH") for m in messages], _PAIRS),
+        Case("g1_decode", "blst", lambda _: [bls.G1.decode(e) for e in encoded], _PAIRS),
+        Case("pairing", "blst", lambda _: [bls.pairing([pair]) for pair in pairs], _PAIRS),
+        Case("pairing_8", "blst", lambda _: bls.pairing(pairs), 1),
     ]
 
 
-def _ed25519_cases(random: Random) -> list[_Case]:
+def _ed25519_cases(random: Random) -> list[Case]:
     keys = [Ed25519PrivateKey.from_private_bytes(random(32)) for _ in range(_SIGNATURES)]
     messages = [random(64) for _ in range(_SIGNATURES)]
     items = [(k.public_key().public_bytes_raw(), m, k.sign(m)) for k, m in zip(keys, messages, strict=True)]
-    single = _Case("ed25519_verify", "ed25519-zebra", lambda _: [_native.ed25519_verify(*i) for i in items], _SIGNATURES)
-    batch = _Case("ed25519_batch_64", "ed25519-zebra", lambda _: _native.ed25519_verify_batch(items), 1, _SIGNATURES)
+    single = Case("ed25519_verify", "ed25519-zebra", lambda _: [_native.ed25519_verify(*i) for i in items], _SIGNATURES)
+    batch = Case("ed25519_batch_64", "ed25519-zebra", lambda _: _native.ed25519_verify_batch(items), 1, _SIGNATURES)
     return [single, batch]
 
 
@@ -118,12 +118,13 @@ def measure_primitives(random: Random, repeats: int = 15) -> list[PrimitiveRow]:
     _native.set_threads(1)
     try:
         cases = _ristretto_cases(random) + _bls_cases(random) + _ed25519_cases(random)
-        return [_measure(case, repeats) for case in cases]
+        return [measure(case, repeats) for case in cases]
     finally:
         _native.set_threads(wanted)
 
 
-def _measure(case: _Case, repeats: int) -> PrimitiveRow:
+def measure(case: Case, repeats: int) -> PrimitiveRow:
+    """Time one primitive both ways in turns, the smallest of each, on the threads that are set."""
     native, python = float("inf"), float("inf")
     for _ in range(repeats):
         native = min(native, _native.bench_native(case.name, case.batch) / case.batch)
