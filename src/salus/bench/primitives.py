@@ -46,7 +46,7 @@ class PrimitiveRow(msgspec.Struct, frozen=True):
 
 
 class Case(msgspec.Struct, frozen=True):
-    """A primitive: ``prepare`` makes fresh inputs outside the time taken; ``call`` runs ``batch`` calls of ``units`` operations each."""
+    """``prepare`` makes fresh inputs outside the time taken; ``call`` runs ``batch`` calls of ``units`` operations each."""
 
     name: str
     library: str
