@@ -4,6 +4,7 @@
 //! but those of the owner's own records: there is no bucket that a stranger's tags can fill.
 
 use std::collections::HashMap;
+use std::hint::black_box;
 use std::sync::{PoisonError, RwLock};
 
 use aes::cipher::BlockCipherEncrypt;
@@ -28,6 +29,9 @@ const TASK: usize = 8192;
 const TASK_GRAIN: usize = 4;
 /// Blocks that are encrypted together, so that the rounds of several overlap.
 const BLOCKS: usize = 32;
+/// Tasks whose columns are fetched together, and the candidates up to which a task is small.
+const GROUP: usize = 16;
+const SMALL: usize = 128;
 
 /// The records of one scope, column by column: a search reads ids and fingerprints only, one after the other.
 struct Scope {
@@ -111,6 +115,19 @@ impl Scope {
         }
     }
 
+    /// Read a byte of every cache line that a small search will need. Of many small scopes each lies somewhere else: asked for
+    /// one by one, the processor waits for memory most of the time; asked for together, the waits overlap.
+    fn fetch(&self, from: usize, to: usize) -> u64 {
+        if to - from > SMALL {
+            return 0; // long columns are read ahead by the processor itself
+        }
+        let prints = &self.prints[self.prints.len().min(TAGS.start() * from)..];
+        let rids = self.rids[from..to].iter().step_by(4).map(|rid| u64::from(rid[0]));
+        let ends = self.ends[from..to].iter().step_by(16).map(|end| u64::from(*end));
+        let prints = prints.iter().step_by(32).take(SMALL).map(|print| u64::from(*print));
+        rids.chain(ends).chain(prints).fold(0, u64::wrapping_add)
+    }
+
     fn memory_bytes(&self) -> usize {
         16 * (self.rids.capacity() + self.tags.capacity()) + 4 * self.ends.capacity() + 2 * self.prints.capacity()
     }
@@ -157,9 +174,12 @@ impl Table {
         let found = pool::chunks(tasks.len(), TASK_GRAIN, |from, to| {
             let mut matches = Vec::new();
             let mut rids = Vec::new();
-            for task in &tasks[from..to] {
-                task.scope.find(&cipher(task.key), task.from, task.to, &mut rids);
-                matches.extend(rids.drain(..).map(|rid| (task.item, rid)));
+            for group in tasks[from..to].chunks(GROUP) {
+                black_box(group.iter().fold(0, |sum, task| task.scope.fetch(task.from, task.to) ^ sum));
+                for task in group {
+                    task.scope.find(&cipher(task.key), task.from, task.to, &mut rids);
+                    matches.extend(rids.drain(..).map(|rid| (task.item, rid)));
+                }
                 if matches.len() >= limit {
                     break;
                 }
