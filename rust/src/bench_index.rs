@@ -80,7 +80,8 @@ pub fn bench_index(name: &str, iterations: usize) -> Option<f64> {
             Some(start.elapsed().as_secs_f64() * iterations as f64 / (iterations.div_ceil(INPUTS) * INPUTS) as f64)
         }
         _ => {
-            let entries = name.strip_prefix("table_look_up_")?.parse().ok().filter(|n| (1..=MAX_ENTRIES).contains(n))?;
+            let entries =
+                name.strip_prefix("table_look_up_")?.parse().ok().filter(|n| (1..=MAX_ENTRIES).contains(n))?;
             Some(look_up(entries, iterations))
         }
     }

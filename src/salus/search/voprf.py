@@ -15,7 +15,6 @@ from salus.errors import Refused, refuse_unless
 from salus.groups.ristretto255 import (
     Point,
     Scalar,
-    base_mul,
     decode_scalar,
     double_base_mul_vartime,
     encode_batch,
@@ -99,10 +98,10 @@ def evaluate(key: Scalar, elements: Sequence[Point]) -> list[Point]:
 def prove(key: Scalar, public: Point, elements: Sequence[Point], evaluated: Sequence[Point], random: Random) -> bytes:
     """GenerateProof (section 2.2.1): all evaluations are under the key of ``public``. The nonce is hedged, as in
     :mod:`salus.groups.proofs`: neither a repeated random string nor a predictable one gives the key away."""
-    M = _composites(public, elements, evaluated)[0]
+    M = msm_vartime(_weights(public, elements, evaluated), elements)
     fields = (public.encode(), M.encode())
     r = hash_to_scalar(labels.NONCE, labels.SUITE_SEARCH, key.encode(), random(_HEDGE_BYTES), *fields)
-    return prove_with(key, public, elements, evaluated, random_scalar(random) if r.is_zero() else r)
+    return _prove(key, public, M, random_scalar(random) if r.is_zero() else r)
 
 
 def prove_with(key: Scalar, public: Point, elements: Sequence[Point], evaluated: Sequence[Point], r: Scalar) -> bytes:
@@ -110,8 +109,12 @@ def prove_with(key: Scalar, public: Point, elements: Sequence[Point], evaluated:
 
     :return: c and s, 64 bytes.
     """
-    M, Z = _composites(public, elements, evaluated)
-    t2, t3 = mul_batch([r, r], [Point.generator(), M])
+    return _prove(key, public, msm_vartime(_weights(public, elements, evaluated), elements), r)
+
+
+def _prove(key: Scalar, public: Point, M: Point, r: Scalar) -> bytes:
+    # ComputeCompositesFast (section 2.2.1): Z is the key times M, whatever the number of elements.
+    Z, t2, t3 = mul_batch([key, r, r], [M, Point.generator(), M])
     c = _challenge(public, M, Z, t2, t3)
     return c.encode() + (r - c * key).encode()
 
@@ -126,7 +129,8 @@ def verify(public: Point, elements: Sequence[Point], evaluated: Sequence[Point],
     for point in (public, *elements, *evaluated):
         refuse_unless(not point.is_identity(), "bad-point", "an element is the identity")
     c, s = decode_scalar(proof[:32], "c"), decode_scalar(proof[32:], "s")
-    M, Z = _composites(public, elements, evaluated)
+    weights = _weights(public, elements, evaluated)
+    M, Z = msm_vartime(weights, elements), msm_vartime(weights, evaluated)
     t2 = double_base_mul_vartime(c, public, s)
     t3 = msm_vartime([s, c], [M, Z])
     if _challenge(public, M, Z, t2, t3) != c:
@@ -149,25 +153,18 @@ def _check_count(count: int) -> None:
     refuse_unless(1 <= count <= ELEMENTS_MAX, "too-large", f"{count} words; one request has 1 to {ELEMENTS_MAX}")
 
 
-def _composites(public: Point, elements: Sequence[Point], evaluated: Sequence[Point]) -> tuple[Point, Point]:
-    """ComputeComposites (section 2.2.2). All of it is public, so both sums take variable time; the prover's shortcut
-    ``Z = key * M`` (section 2.2.1) would save it one of them and put the key into another multiplication."""
+def _weights(public: Point, elements: Sequence[Point], evaluated: Sequence[Point]) -> list[Scalar]:
+    """d_i of ComputeComposites (section 2.2.1): public, so what is computed with them may take variable time."""
     _check_count(len(elements))
     seed = hashlib.sha512(_sized(public.encode()) + _sized(b"Seed-" + _CONTEXT)).digest()
     head = _sized(seed)
     pairs = zip(encode_batch(elements), encode_batch(evaluated), strict=True)
-    weights = [
+    return [
         Scalar.reduce(_TO_SCALAR.expand(head + i.to_bytes(2, "big") + _sized(C) + _sized(D) + b"Composite"))
         for i, (C, D) in enumerate(pairs)
     ]
-    return msm_vartime(weights, elements), msm_vartime(weights, evaluated)
 
 
 def _challenge(public: Point, M: Point, Z: Point, t2: Point, t3: Point) -> Scalar:
     transcript = b"".join(_sized(e) for e in encode_batch([public, M, Z, t2, t3]))
     return Scalar.reduce(_TO_SCALAR.expand(transcript + b"Challenge"))
-
-
-def public_key(key: Scalar) -> Point:
-    """``key * G``."""
-    return base_mul(key)
