@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
+from salus.codec import decode, encode
 from salus.consensus.block import Certificate
-from salus.consensus.pbft.events import Committed, SnapshotRestored
+from salus.consensus.pbft.events import Committed, Complaint, SnapshotRestored
 from salus.consensus.pbft.messages import (
     UNSIGNED,
     BlockRequest,
@@ -174,21 +176,63 @@ def test_a_bad_snapshot_offer_is_refused() -> None:
 
 
 def test_altered_parts_of_a_snapshot_change_nothing() -> None:
+    """Who sends other parts than it offered is found out, and another replica is asked."""
     c = _behind(6, keep_blocks=4)
     c.start(3)
+    liars: set[int] = set()
 
     def spoiled(source: int, target: int, message: Signed) -> bool:
-        if isinstance(message, SnapshotPart) and any(message.data):
+        if isinstance(message, SnapshotPart) and any(message.data) and (not liars or source in liars):
+            liars.add(source)
             other = msgspec.structs.replace(message, data=bytes(len(message.data)), signature=UNSIGNED)
             c.wire.append((source, target, c.sign(source, other)))
             return False
         return not isinstance(message, Decided)
 
-    c.wait(2000, spoiled)
-    assert c.of_kind(SnapshotPart)
+    for _ in range(80):
+        c.wait(50, spoiled)
+        if c.state(3).liars:
+            break
+    assert c.state(3).liars == {c.names[i] for i in liars}
     assert c.runner(3).height == 0
-    c.wait(4000)
-    assert c.runner(3).height > 0
+    assert "is not the one it offered" in c.heard(3, Complaint)[-1].detail
+    c.wait(4000, spoiled)
+    assert c.heard(3, SnapshotRestored)
+    assert len(set(c.heights())) == 1
+
+
+@pytest.mark.parametrize("what", ["height", "time", "state"])
+def test_a_snapshot_of_something_else_is_its_senders_lie(what: str) -> None:
+    """Certified are the application hash, the height and the time; a snapshot that says otherwise stops nobody."""
+    c = _behind(6, keep_blocks=4)
+    c.start(3)
+    true = c.applications[0].snapshot
+
+    def lie() -> bytes:
+        height, time_ms, state_hash, keys = decode(true())
+        wrong = {"height": height + 7 if what == "height" else height, "time": time_ms + 7 if what == "time" else time_ms}
+        return encode((wrong["height"], wrong["time"], b"x" * 32 if what == "state" else state_hash, keys))
+
+    c.applications[0].snapshot = lie  # type: ignore[method-assign]
+
+    def liar_alone(source: int, target: int, message: Signed) -> bool:
+        return not (isinstance(message, Decided) or (isinstance(message, SnapshotOffer) and source != 0))
+
+    for _ in range(80):
+        c.wait(50, liar_alone)
+        if c.state(3).liars:
+            break
+    assert c.state(3).liars == {"node-0"}
+    assert (c.runner(3).height, c.runner(3).error) == (0, "")
+    assert "the snapshot that node-0 sent" in c.heard(3, Complaint)[-1].detail
+    c.stop(3, power=True)
+    c.start(3)
+    assert c.runner(3).height == 0, "nothing of it was kept"
+    c.wait(4000, lambda a, b, m: not isinstance(m, Decided))
+    assert c.heard(3, SnapshotRestored)
+    c.wait(2000)
+    assert len(set(c.heights())) == 1
+    assert c.applications[3].written() == c.applications[1].written()
 
 
 def test_validator_changes_are_active_two_heights_later() -> None:

@@ -250,9 +250,7 @@ class ReplicaRunner:
         error = ""
         before = self._application.info().height
         try:
-            self._application.restore(action.data, action.application_hash)
-            if self._application.info().height != action.height:
-                raise ConsensusError(f"the snapshot is of height {self._application.info().height}, not {action.height}")
+            self._application.restore(action.data, action.application_hash, action.height, action.time_ms)
         except Refused as refusal:
             error = str(refusal)
         except StorageError as failure:
