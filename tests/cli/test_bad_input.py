@@ -286,6 +286,14 @@ def test_requests_are_treated_in_the_order_of_their_slots(salus: Terminal, recor
     salus.good("--as", DOCTOR, "consultation", "treat", second["id"], "--reply", record)
 
 
+def test_slots_of_a_day_that_is_over_are_remarked_upon(salus: Terminal) -> None:
+    done = salus("--as", DOCTOR, "slot", "publish", "--day", "2025-01-02", "--count", "1", "--json")
+    assert (done.status, len(done.json["slots"])) == (0, 1)
+    assert "2025-01-02 is over" in done.err
+    assert "slot cancel" in done.err
+    assert salus("--as", DOCTOR, "slot", "publish", "--day", "today", "--count", "1").err == ""
+
+
 def test_slots_that_cannot_be_cancelled(salus: Terminal, record: Path) -> None:
     sn = salus.good(*ASK, record)["sn"]
     salus.bad("--as", DOCTOR, "slot", "cancel", str(sn), reason="slot-taken")

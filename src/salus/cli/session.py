@@ -211,6 +211,7 @@ class Session:
 
         self.progress.stage("opening the network")
         with EmbeddedNetwork.open(self.home) as network:
+            _log_blocks(network)
             self.progress.stage("working")
             yield network
 
@@ -273,3 +274,17 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
         if pressed:
             raise KeyboardInterrupt
+
+
+def _log_blocks(network: EmbeddedNetwork) -> None:
+    """Tell, on the level of information, where the nodes stand and every block that they commit."""
+    import structlog
+
+    log = structlog.get_logger(__name__)
+    for node in network.nodes:
+        log.info("node-open", node=node.name, height=node.application.head().height)
+        node.application.listen(
+            lambda done, name=node.name: log.info(
+                "committed", node=name, height=done.block.height, transactions=len(done.block.transactions)
+            )
+        )
