@@ -77,6 +77,7 @@ def test_a_group_alone_shows_its_commands(groups: list[str], empty: Terminal) ->
         (["party", "enrol", "alice"], "--role"),
         (["party", "enrol", "--role", "king", "alice"], "king"),
         (["slot", "publish", "--day", "2026-02-30", "--count", "1"], "2026-02-30"),
+        (["party", "enrol", "--role", "nurse", "x"], "'--role': 'nurse' is not one of 'patient'"),
         (["slot", "publish", "--day", "20260203", "--count", "1"], "YYYY-MM-DD"),
         (["slot", "publish", "--day", "today", "--count", "0"], "--count"),
         (["slot", "cancel"], "SLOT"),
