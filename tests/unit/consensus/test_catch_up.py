@@ -7,6 +7,7 @@ import pytest
 
 from salus.codec import decode, encode
 from salus.consensus.block import Certificate
+from salus.consensus.pbft import snapshots
 from salus.consensus.pbft.events import Committed, Complaint, SnapshotRestored
 from salus.consensus.pbft.messages import (
     UNSIGNED,
@@ -199,6 +200,43 @@ def test_altered_parts_of_a_snapshot_change_nothing() -> None:
     c.wait(4000, spoiled)
     assert c.heard(3, SnapshotRestored)
     assert len(set(c.heights())) == 1
+
+
+@pytest.mark.parametrize("repaired", [True, False])
+def test_who_offers_a_snapshot_and_falls_silent_holds_nobody_up_twice(repaired: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not repaired:
+        monkeypatch.setattr(snapshots, "STALLED_MS", 0)
+    c = _behind(6, keep_blocks=4)
+    c.start(3)
+    offers: dict[int, bytes] = {}
+
+    def passes(source: int, target: int, message: Signed) -> bool:
+        """node-0's offer is always the first to arrive, and nothing comes after it."""
+        if isinstance(message, SnapshotOffer):
+            offers[source] = message.encode()
+            return False
+        return not isinstance(message, Decided) and not (isinstance(message, SnapshotPart) and source == 0)
+
+    for _ in range(600):
+        c.wait(50, passes)
+        if 0 in offers:
+            c.deliver(3, offers[0], *[data for source, data in sorted(offers.items()) if source != 0])
+    assert bool(c.heard(3, SnapshotRestored)) == repaired
+
+
+def test_a_silent_replica_gets_its_turn_again() -> None:
+    """With nobody else to ask, the one that was silent is asked again."""
+    c = _behind(6, keep_blocks=4)
+    c.start(3)
+
+    def silent(source: int, target: int, message: Signed) -> bool:
+        other_offer = isinstance(message, SnapshotOffer) and source != 0
+        return not (other_offer or isinstance(message, Decided | SnapshotPart))
+
+    c.wait(12_000, silent)
+    assert set(c.state(3).stalled) == {"node-0"}
+    c.wait(snapshots.STALLED_MS + 5000, lambda a, b, m: silent(a, b, m) or isinstance(m, SnapshotPart), step_ms=200)
+    assert c.heard(3, SnapshotRestored)
 
 
 @pytest.mark.parametrize("what", ["height", "time", "state"])

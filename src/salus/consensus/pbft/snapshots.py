@@ -36,6 +36,8 @@ KEEP_MS: Final = 60_000
 """A snapshot that nobody asked for this long is let go."""
 GIVE_UP_MS: Final = 10_000
 """Silence of the offering replica after which another offer is taken."""
+STALLED_MS: Final = 60_000
+"""How long others have precedence over a replica that offered a snapshot and then fell silent."""
 MAX_ASKING: Final = 128
 """Replicas waiting for one snapshot."""
 
@@ -105,7 +107,9 @@ def on_snapshot_offer(s: State, message: SnapshotOffer, out: Out) -> None:
     silent = fetching is not None and not fetching.restoring and s.now_ms - fetching.heard_ms > GIVE_UP_MS
     if message.height < s.height or s.deciding is not None or (fetching is not None and not silent):
         return
-    if message.sender in s.liars:
+    if silent:
+        _give_up(s)
+    if message.sender in s.liars or s.now_ms - s.stalled.get(message.sender, s.now_ms - STALLED_MS) < STALLED_MS:
         return
     try:
         own_set = check_offer(s, message)
@@ -184,8 +188,10 @@ def maybe_fetch_again(s: State, out: Out) -> None:
     fetching = s.fetching
     if fetching is None or fetching.restoring:
         return
-    if s.now_ms - fetching.heard_ms > GIVE_UP_MS or fetching.offer.height < s.height:
+    if fetching.offer.height < s.height:
         s.fetching = None
+    elif s.now_ms - fetching.heard_ms > GIVE_UP_MS:
+        _give_up(s)
     elif s.now_ms - fetching.heard_ms > s.config.resend_ms:
         send(s, out, fetching.offer.sender, SnapshotRequest(s.config.name, fetching.offer.height, UNSIGNED, fetching.received))
 
@@ -197,6 +203,13 @@ def found_out(s: State, sender: str) -> None:
     s.ahead.pop(sender, None)
     for height in [h for h, kept in s.future.items() if kept[2] == sender]:
         del s.future[height]
+
+
+def _give_up(s: State) -> None:
+    """The offering replica is silent: it may be down, or waste everyone's time; others first, for a while."""
+    fetching, s.fetching = s.fetching, None
+    if fetching is not None:
+        s.stalled[fetching.offer.sender] = s.now_ms
 
 
 def on_restored(s: State, event: Restored, out: Out) -> None:

@@ -226,6 +226,7 @@ class State(msgspec.Struct):
     requested_at_ms: int = -(1 << 60)
     future: dict[int, tuple[bytes, Certificate, str]] = msgspec.field(default_factory=dict)
     liars: set[str] = msgspec.field(default_factory=set)
+    stalled: dict[str, int] = msgspec.field(default_factory=dict)
     answered: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
     own_checkpoints: dict[int, Checkpoint] = msgspec.field(default_factory=dict)
     checkpoint_votes: dict[int, dict[str, Checkpoint]] = msgspec.field(default_factory=dict)
