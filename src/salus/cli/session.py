@@ -20,6 +20,7 @@ from salus.errors import ConfigError, Refused, SalusError
 
 if TYPE_CHECKING:
     from salus.config import Settings
+    from salus.ledger.committed import CommittedBlock
     from salus.network.actors import Actor
     from salus.network.embedded import EmbeddedNetwork
 
@@ -281,10 +282,10 @@ def _log_blocks(network: EmbeddedNetwork) -> None:
     import structlog
 
     log = structlog.get_logger(__name__)
+
+    def listener(name: str) -> Callable[[CommittedBlock], None]:
+        return lambda done: log.info("committed", node=name, height=done.block.height, transactions=len(done.block.transactions))
+
     for node in network.nodes:
         log.info("node-open", node=node.name, height=node.application.head().height)
-        node.application.listen(
-            lambda done, name=node.name: log.info(
-                "committed", node=name, height=done.block.height, transactions=len(done.block.transactions)
-            )
-        )
+        node.application.listen(listener(node.name))
