@@ -19,6 +19,7 @@ pub mod equations;
 pub mod g1;
 pub mod g2;
 pub mod gt;
+pub mod key_prefixes;
 pub mod merkle_map;
 pub mod pool;
 pub mod request;
@@ -82,6 +83,8 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<gt::Gt>()?;
     m.add_function(wrap_pyfunction!(gt::pairing, m)?)?;
     m.add_class::<merkle_map::MerkleMap>()?;
+    m.add_class::<key_prefixes::KeyPrefixes>()?;
+    m.add_class::<key_prefixes::PrefixSearch>()?;
     m.add_function(wrap_pyfunction!(admission::admit_requests, m)?)?;
     m.add_function(wrap_pyfunction!(admission::admit_envelopes, m)?)?;
     m.add_function(wrap_pyfunction!(admission::schnorr_verify_batch, m)?)?;

@@ -11,14 +11,14 @@
 //! back when the version before it goes; no references are counted.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use sha2::{Digest, Sha256};
 
 use crate::arena::Arena;
-use crate::args::{self, refuse};
+
+mod python;
+
+pub use python::MerkleMap;
 
 type Hash = [u8; 32];
 
@@ -47,11 +47,16 @@ struct Leaf {
     digest: Hash,
 }
 
-struct Inner {
-    left_hash: Hash,
-    right_hash: Hash,
+/// The children of an inner node; their hashes lie elsewhere, so that a path is found in few cache lines.
+#[derive(Clone, Copy)]
+struct Links {
     left: Ref,
     right: Ref,
+}
+
+struct Hashes {
+    left: Hash,
+    right: Hash,
 }
 
 /// A node and its hash.
@@ -99,7 +104,8 @@ pub struct Proof {
 /// The map's versions and the nodes that they share.
 pub struct Map {
     leaves: Arena<Leaf>,
-    inners: Arena<Inner>,
+    links: Arena<Links>,
+    hashes: Arena<Hashes>,
     versions: VecDeque<Version>,
     kept: usize,
 }
@@ -120,7 +126,13 @@ fn node_hash(left: &Hash, right: &Hash) -> Hash {
 impl Map {
     /// An empty map that keeps its last `kept` versions.
     pub fn new(kept: usize) -> Self {
-        Self { leaves: Arena::default(), inners: Arena::default(), versions: VecDeque::new(), kept }
+        Self {
+            leaves: Arena::default(),
+            links: Arena::default(),
+            hashes: Arena::default(),
+            versions: VecDeque::new(),
+            kept,
+        }
     }
 
     /// Give a node's place back.
@@ -128,7 +140,8 @@ impl Map {
         if node.is_leaf() {
             self.leaves.remove(node.index());
         } else {
-            self.inners.remove(node.index());
+            self.links.remove(node.index());
+            self.hashes.remove(node.index());
         }
     }
 
@@ -147,8 +160,11 @@ impl Map {
             return right;
         }
         let hash = node_hash(&left.hash, &right.hash);
-        let inner = Inner { left_hash: left.hash, right_hash: right.hash, left: left.node, right: right.node };
-        Subtree { node: Ref(self.inners.insert(inner) as u32), hash }
+        let index = self.links.insert(Links { left: left.node, right: right.node });
+        // Both arenas see the same insertions and removals, so their indices agree.
+        let same = self.hashes.insert(Hashes { left: left.hash, right: right.hash });
+        debug_assert_eq!(index, same);
+        Subtree { node: Ref(index as u32), hash }
     }
 
     /// A new subtree over sorted, distinct keys that agree on their first `depth` bits, and over a leaf with another key.
@@ -196,9 +212,9 @@ impl Map {
         if old.node.is_leaf() {
             return self.apply_to_leaf(old, changes, depth, pass);
         }
-        let inner = self.inners.get(old.node.index());
-        let old_left = Subtree { node: inner.left, hash: inner.left_hash };
-        let old_right = Subtree { node: inner.right, hash: inner.right_hash };
+        let (links, hashes) = (self.links.get(old.node.index()), self.hashes.get(old.node.index()));
+        let old_left = Subtree { node: links.left, hash: hashes.left };
+        let old_right = Subtree { node: links.right, hash: hashes.right };
         let split = changes.partition_point(|(key, _)| !bit(key, depth));
         let left = self.apply(old_left, &changes[..split], depth + 1, pass);
         let right = self.apply(old_right, &changes[split..], depth + 1, pass);
@@ -253,8 +269,8 @@ impl Map {
     fn terminal(&self, root: Ref, key: &Hash) -> Ref {
         let (mut node, mut depth) = (root, 0);
         while node != NOTHING && !node.is_leaf() {
-            let inner = self.inners.get(node.index());
-            node = if bit(key, depth) { inner.right } else { inner.left };
+            let links = self.links.get(node.index());
+            node = if bit(key, depth) { links.right } else { links.left };
             depth += 1;
         }
         node
@@ -284,11 +300,11 @@ impl Map {
         let mut node = self.at(version)?.0.node;
         let mut proof = Proof { leaf: None, depth: 0, bitmap: Vec::new(), siblings: Vec::new() };
         while node != NOTHING && !node.is_leaf() {
-            let inner = self.inners.get(node.index());
+            let (links, hashes) = (self.links.get(node.index()), self.hashes.get(node.index()));
             let (next, sibling, hash) = if bit(key, proof.depth) {
-                (inner.right, inner.left, inner.left_hash)
+                (links.right, links.left, hashes.left)
             } else {
-                (inner.left, inner.right, inner.right_hash)
+                (links.left, links.right, hashes.right)
             };
             if proof.depth.is_multiple_of(8) {
                 proof.bitmap.push(0);
@@ -322,12 +338,12 @@ impl Map {
             stack.clear();
             let (mut node, mut depth) = (root, 0);
             while node != NOTHING && !node.is_leaf() {
-                let inner = self.inners.get(node.index());
+                let links = self.links.get(node.index());
                 if bit(after, depth) {
-                    node = inner.right;
+                    node = links.right;
                 } else {
-                    stack.push(inner.right);
-                    node = inner.left;
+                    stack.push(links.right);
+                    node = links.left;
                 }
                 depth += 1;
             }
@@ -344,9 +360,9 @@ impl Map {
                 let leaf = self.leaves.get(node.index());
                 out.push((leaf.key, leaf.digest));
             } else {
-                let inner = self.inners.get(node.index());
-                stack.push(inner.right);
-                stack.push(inner.left);
+                let links = self.links.get(node.index());
+                stack.push(links.right);
+                stack.push(links.left);
             }
         }
         Ok(out)
@@ -354,99 +370,7 @@ impl Map {
 
     /// Live leaves and inner nodes of all kept versions together.
     pub fn nodes(&self) -> (usize, usize) {
-        (self.leaves.live(), self.inners.live())
-    }
-}
-
-/// The Python class: one map behind a lock, taken only while the interpreter lock is released.
-#[pyclass(frozen, module = "salus._native")]
-pub struct MerkleMap(Mutex<Map>);
-
-const KEY_SIZE: &str = "a map key has 32 bytes";
-const DIGEST_SIZE: &str = "a map digest has 32 bytes";
-
-type PyHash<'py> = Bound<'py, PyBytes>;
-type PyProof<'py> = (Option<PyHash<'py>>, Option<PyHash<'py>>, usize, PyHash<'py>, Vec<PyHash<'py>>);
-
-impl MerkleMap {
-    fn lock(&self) -> MutexGuard<'_, Map> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn read<R: Send>(&self, py: Python<'_>, f: impl FnOnce(&Map) -> Result<R, &'static str> + Send) -> PyResult<R> {
-        py.detach(|| f(&self.lock())).map_err(refuse)
-    }
-}
-
-#[pymethods]
-impl MerkleMap {
-    #[new]
-    #[pyo3(signature = (versions_kept = 16))]
-    fn new(versions_kept: usize) -> PyResult<Self> {
-        if versions_kept == 0 || versions_kept > MAX_VERSIONS {
-            return Err(refuse("a map keeps 1 to 4096 versions"));
-        }
-        Ok(Self(Mutex::new(Map::new(versions_kept))))
-    }
-
-    fn update<'py>(&self, py: Python<'py>, version: u64, changes: &Bound<'py, PyAny>) -> PyResult<PyHash<'py>> {
-        let changes = args::collect(changes, |item| {
-            let (key, digest) = item.extract::<(PyHash<'_>, Option<PyHash<'_>>)>()?;
-            let digest = digest.map(|d| args::array::<32>(d.as_bytes(), DIGEST_SIZE)).transpose()?;
-            Ok((args::array::<32>(key.as_bytes(), KEY_SIZE)?, digest))
-        })?;
-        let root = py.detach(|| self.lock().update(version, changes)).map_err(refuse)?;
-        Ok(PyBytes::new(py, &root))
-    }
-
-    #[pyo3(signature = (version = None))]
-    fn root<'py>(&self, py: Python<'py>, version: Option<u64>) -> PyResult<PyHash<'py>> {
-        Ok(PyBytes::new(py, &self.read(py, |map| map.root(version))?))
-    }
-
-    #[pyo3(signature = (key, version = None))]
-    fn prove<'py>(&self, py: Python<'py>, key: &[u8], version: Option<u64>) -> PyResult<PyProof<'py>> {
-        let key = args::array::<32>(key, KEY_SIZE)?;
-        let proof = self.read(py, |map| map.prove(&key, version))?;
-        let (leaf_key, leaf_digest) = proof.leaf.unzip();
-        Ok((
-            leaf_key.map(|k| PyBytes::new(py, &k)),
-            leaf_digest.map(|d| PyBytes::new(py, &d)),
-            proof.depth,
-            PyBytes::new(py, &proof.bitmap),
-            proof.siblings.iter().map(|s| PyBytes::new(py, s)).collect(),
-        ))
-    }
-
-    #[pyo3(signature = (key, version = None))]
-    fn get<'py>(&self, py: Python<'py>, key: &[u8], version: Option<u64>) -> PyResult<Option<PyHash<'py>>> {
-        let key = args::array::<32>(key, KEY_SIZE)?;
-        Ok(self.read(py, |map| map.get(&key, version))?.map(|digest| PyBytes::new(py, &digest)))
-    }
-
-    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        self.read(py, |map| Ok(map.at(None)?.1))
-    }
-
-    #[pyo3(signature = (version = None, after = None, limit = None))]
-    fn leaves<'py>(
-        &self,
-        py: Python<'py>,
-        version: Option<u64>,
-        after: Option<&[u8]>,
-        limit: Option<usize>,
-    ) -> PyResult<Vec<(PyHash<'py>, PyHash<'py>)>> {
-        let after = after.map(|key| args::array::<32>(key, KEY_SIZE)).transpose()?;
-        let leaves = self.read(py, |map| map.leaves(version, after.as_ref(), limit.unwrap_or(usize::MAX)))?;
-        Ok(leaves.iter().map(|(key, digest)| (PyBytes::new(py, key), PyBytes::new(py, digest))).collect())
-    }
-
-    fn versions(&self, py: Python<'_>) -> PyResult<Vec<u64>> {
-        self.read(py, |map| Ok(map.versions.iter().map(|v| v.number).collect()))
-    }
-
-    fn node_counts(&self, py: Python<'_>) -> PyResult<(usize, usize)> {
-        self.read(py, |map| Ok(map.nodes()))
+        (self.leaves.live(), self.links.live())
     }
 }
 

@@ -30,7 +30,7 @@ from salus.ledger.storage.interface import BlockRow, Head
 FORMAT: Final = 1
 """Version of this file's layout; a newer one is refused, an older one is migrated when there is one."""
 PAGE_NUMBER_BITS: Final = 24
-"""Pages of one run: sixteen million of 64 entries each."""
+"""Pages of one run: sixteen million of 32 entries each."""
 CHECKPOINT_PAGES: Final = 2000
 """Pages in the WAL after which a commit copies them into the database file."""
 WAL_SUFFIX: Final = "-wal"
