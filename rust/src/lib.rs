@@ -29,6 +29,7 @@ pub mod g2;
 pub mod gt;
 pub mod gt_pow;
 pub mod index_table;
+pub mod key_prefixes;
 pub mod merkle_map;
 pub mod pairing;
 pub mod pool;
@@ -140,6 +141,8 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(codec::decode_value, m)?)?;
     bls12_381_module(m)?;
     m.add_class::<merkle_map::MerkleMap>()?;
+    m.add_class::<key_prefixes::KeyPrefixes>()?;
+    m.add_class::<key_prefixes::PrefixSearch>()?;
     m.add_function(wrap_pyfunction!(admission::admit_requests, m)?)?;
     m.add_function(wrap_pyfunction!(admission::admit_envelopes, m)?)?;
     m.add_function(wrap_pyfunction!(admission::schnorr_verify_batch, m)?)?;

@@ -4,18 +4,21 @@
 //! significant. A subtree that holds one leaf *is* that leaf, also after a deletion, so a root depends on the content
 //! alone. `src/salus/ledger/merkle_map.py` is the readable twin.
 //!
-//! Memory: a leaf takes 68 bytes and an inner node 44; random keys make about 1.44 inner nodes a leaf, so a map costs
-//! about 130 bytes a leaf, and a version adds only the paths that it changed. Leaf hashes are computed when needed.
+//! Memory: a leaf takes 64 bytes and an inner node 72; random keys make about 1.44 inner nodes a leaf, so a map costs
+//! about 170 bytes a leaf, and a version adds only the paths that it changed. An inner node holds the hashes of its
+//! children, so an update touches the changed paths alone and no sibling beside them: in a large map every node touched
+//! is a cache miss. Versions follow one another, so each keeps the list of nodes that it replaced, and these are given
+//! back when the version before it goes; no references are counted.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use sha2::{Digest, Sha256};
 
 use crate::arena::Arena;
-use crate::args::{self, refuse};
+
+mod python;
+
+pub use python::MerkleMap;
 
 type Hash = [u8; 32];
 
@@ -42,14 +45,43 @@ impl Ref {
 struct Leaf {
     key: Hash,
     digest: Hash,
-    refs: u32,
 }
 
-struct Inner {
-    hash: Hash,
+/// The children of an inner node; their hashes lie elsewhere, so that a path is found in few cache lines.
+#[derive(Clone, Copy)]
+struct Links {
     left: Ref,
     right: Ref,
-    refs: u32,
+}
+
+struct Hashes {
+    left: Hash,
+    right: Hash,
+}
+
+/// A node and its hash.
+#[derive(Clone, Copy)]
+struct Subtree {
+    node: Ref,
+    hash: Hash,
+}
+
+const NO_SUBTREE: Subtree = Subtree { node: NOTHING, hash: EMPTY };
+
+/// One version of the map; `replaced` were nodes of the version before it that are none of this one's.
+struct Version {
+    number: u64,
+    root: Subtree,
+    count: usize,
+    replaced: Vec<Ref>,
+}
+
+/// What an update has done so far.
+#[derive(Default)]
+struct Pass {
+    replaced: Vec<Ref>,
+    inserted: usize,
+    deleted: usize,
 }
 
 /// One change: a key and its new digest, or none to delete it.
@@ -72,8 +104,9 @@ pub struct Proof {
 /// The map's versions and the nodes that they share.
 pub struct Map {
     leaves: Arena<Leaf>,
-    inners: Arena<Inner>,
-    versions: VecDeque<(u64, Ref, usize)>,
+    links: Arena<Links>,
+    hashes: Arena<Hashes>,
+    versions: VecDeque<Version>,
     kept: usize,
 }
 
@@ -93,154 +126,141 @@ fn node_hash(left: &Hash, right: &Hash) -> Hash {
 impl Map {
     /// An empty map that keeps its last `kept` versions.
     pub fn new(kept: usize) -> Self {
-        Self { leaves: Arena::default(), inners: Arena::default(), versions: VecDeque::new(), kept }
-    }
-
-    fn hash(&self, node: Ref) -> Hash {
-        if node == NOTHING {
-            EMPTY
-        } else if node.is_leaf() {
-            let leaf = self.leaves.get(node.index());
-            leaf_hash(&leaf.key, &leaf.digest)
-        } else {
-            self.inners.get(node.index()).hash
+        Self {
+            leaves: Arena::default(),
+            links: Arena::default(),
+            hashes: Arena::default(),
+            versions: VecDeque::new(),
+            kept,
         }
     }
 
-    fn retain(&mut self, node: Ref) -> Ref {
-        if node == NOTHING {
-        } else if node.is_leaf() {
-            self.leaves.get_mut(node.index()).refs += 1;
+    /// Give a node's place back.
+    fn remove(&mut self, node: Ref) {
+        if node.is_leaf() {
+            self.leaves.remove(node.index());
         } else {
-            self.inners.get_mut(node.index()).refs += 1;
-        }
-        node
-    }
-
-    /// Give one reference back; the recursion is at most 256 deep.
-    fn release(&mut self, node: Ref) {
-        if node == NOTHING {
-        } else if node.is_leaf() {
-            let leaf = self.leaves.get_mut(node.index());
-            leaf.refs -= 1;
-            if leaf.refs == 0 {
-                self.leaves.remove(node.index());
-            }
-        } else {
-            let inner = self.inners.get_mut(node.index());
-            inner.refs -= 1;
-            if inner.refs == 0 {
-                let (left, right) = (inner.left, inner.right);
-                self.inners.remove(node.index());
-                self.release(left);
-                self.release(right);
-            }
+            self.links.remove(node.index());
+            self.hashes.remove(node.index());
         }
     }
 
-    fn new_leaf(&mut self, key: Hash, digest: Hash) -> Ref {
-        Ref(self.leaves.insert(Leaf { key, digest, refs: 1 }) as u32 | LEAF_BIT)
+    fn new_leaf(&mut self, key: Hash, digest: Hash, pass: &mut Pass) -> Subtree {
+        pass.inserted += 1;
+        let node = Ref(self.leaves.insert(Leaf { key, digest }) as u32 | LEAF_BIT);
+        Subtree { node, hash: leaf_hash(&key, &digest) }
     }
 
-    /// Join two owned subtrees: a lone leaf moves up, so that no history shows.
-    fn combine(&mut self, left: Ref, right: Ref) -> Ref {
-        if right == NOTHING && (left == NOTHING || left.is_leaf()) {
+    /// Join two subtrees: a lone leaf moves up, so that no history shows.
+    fn combine(&mut self, left: Subtree, right: Subtree) -> Subtree {
+        if right.node == NOTHING && (left.node == NOTHING || left.node.is_leaf()) {
             return left;
         }
-        if left == NOTHING && right.is_leaf() {
+        if left.node == NOTHING && right.node.is_leaf() {
             return right;
         }
-        let hash = node_hash(&self.hash(left), &self.hash(right));
-        Ref(self.inners.insert(Inner { hash, left, right, refs: 1 }) as u32)
+        let hash = node_hash(&left.hash, &right.hash);
+        let index = self.links.insert(Links { left: left.node, right: right.node });
+        // Both arenas see the same insertions and removals, so their indices agree.
+        let same = self.hashes.insert(Hashes { left: left.hash, right: right.hash });
+        debug_assert_eq!(index, same);
+        Subtree { node: Ref(index as u32), hash }
     }
 
-    /// A new subtree over sorted, distinct keys that agree on their first `depth` bits.
-    fn build(&mut self, changes: &[Change], depth: usize) -> Ref {
-        match changes {
-            [] => NOTHING,
-            [(_, None)] => NOTHING,
-            [(key, Some(digest))] => self.new_leaf(*key, *digest),
+    /// A new subtree over sorted, distinct keys that agree on their first `depth` bits, and over a leaf with another key.
+    fn build(&mut self, changes: &[Change], leaf: Option<(&Hash, Subtree)>, depth: usize, pass: &mut Pass) -> Subtree {
+        match (changes, leaf) {
+            ([], None) | ([(_, None)], None) => NO_SUBTREE,
+            ([], Some((_, subtree))) => subtree,
+            ([(key, Some(digest))], None) => self.new_leaf(*key, *digest, pass),
             _ => {
                 let split = changes.partition_point(|(key, _)| !bit(key, depth));
-                let left = self.build(&changes[..split], depth + 1);
-                let right = self.build(&changes[split..], depth + 1);
+                let (to_left, to_right) = match leaf {
+                    Some((key, _)) if bit(key, depth) => (None, leaf),
+                    _ => (leaf, None),
+                };
+                let left = self.build(&changes[..split], to_left, depth + 1, pass);
+                let right = self.build(&changes[split..], to_right, depth + 1, pass);
                 self.combine(left, right)
             }
         }
     }
 
-    /// The subtree `node` (borrowed) with sorted, distinct changes applied (owned).
-    fn apply(&mut self, node: Ref, changes: &[Change], depth: usize) -> Ref {
+    /// A subtree that is one leaf, with sorted, distinct changes applied.
+    fn apply_to_leaf(&mut self, old: Subtree, changes: &[Change], depth: usize, pass: &mut Pass) -> Subtree {
+        let leaf = self.leaves.get(old.node.index());
+        let (key, digest) = (leaf.key, leaf.digest);
+        match changes.binary_search_by(|(k, _)| k.cmp(&key)) {
+            Ok(at) if changes.len() == 1 && changes[at].1 == Some(digest) => old,
+            Ok(_) => {
+                pass.replaced.push(old.node);
+                pass.deleted += 1;
+                self.build(changes, None, depth, pass)
+            }
+            Err(_) => self.build(changes, Some((&key, old)), depth, pass),
+        }
+    }
+
+    /// A subtree with sorted, distinct changes applied; the old one's nodes stay, and those not in the new one are noted.
+    fn apply(&mut self, old: Subtree, changes: &[Change], depth: usize, pass: &mut Pass) -> Subtree {
         if changes.is_empty() {
-            return self.retain(node);
+            return old;
         }
-        if node == NOTHING {
-            return self.build(changes, depth);
+        if old.node == NOTHING {
+            return self.build(changes, None, depth, pass);
         }
-        if node.is_leaf() {
-            let leaf = self.leaves.get(node.index());
-            let (key, digest) = (leaf.key, leaf.digest);
-            return match changes.binary_search_by(|(k, _)| k.cmp(&key)) {
-                Ok(at) if changes.len() == 1 && changes[at].1 == Some(digest) => self.retain(node),
-                Ok(_) => self.build(changes, depth),
-                Err(at) => {
-                    let mut merged = Vec::with_capacity(changes.len() + 1);
-                    merged.extend_from_slice(&changes[..at]);
-                    merged.push((key, Some(digest)));
-                    merged.extend_from_slice(&changes[at..]);
-                    self.build(&merged, depth)
-                }
-            };
+        if old.node.is_leaf() {
+            return self.apply_to_leaf(old, changes, depth, pass);
         }
-        let inner = self.inners.get(node.index());
-        let (old_left, old_right) = (inner.left, inner.right);
+        let (links, hashes) = (self.links.get(old.node.index()), self.hashes.get(old.node.index()));
+        let old_left = Subtree { node: links.left, hash: hashes.left };
+        let old_right = Subtree { node: links.right, hash: hashes.right };
         let split = changes.partition_point(|(key, _)| !bit(key, depth));
-        let left = self.apply(old_left, &changes[..split], depth + 1);
-        let right = self.apply(old_right, &changes[split..], depth + 1);
-        if left == old_left && right == old_right {
-            self.release(left);
-            self.release(right);
-            return self.retain(node);
+        let left = self.apply(old_left, &changes[..split], depth + 1, pass);
+        let right = self.apply(old_right, &changes[split..], depth + 1, pass);
+        if left.node == old_left.node && right.node == old_right.node {
+            return old;
         }
+        pass.replaced.push(old.node);
         self.combine(left, right)
     }
 
-    fn latest(&self) -> Option<&(u64, Ref, usize)> {
+    fn latest(&self) -> Option<&Version> {
         self.versions.back()
     }
 
     /// Apply a block's changes as a new version and give its root; versions over the limit are dropped.
     pub fn update(&mut self, version: u64, mut changes: Vec<Change>) -> Result<Hash, &'static str> {
-        let (before, root) = match self.latest() {
-            Some((last, root, _)) if *last < version => (Some(*last), *root),
+        let (root, count) = match self.latest() {
+            Some(last) if last.number < version => (last.root, last.count),
             Some(_) => return Err("versions must grow"),
-            None => (None, NOTHING),
+            None => (NO_SUBTREE, 0),
         };
         changes.sort_unstable_by_key(|change| change.0);
         if changes.windows(2).any(|pair| pair[0].0 == pair[1].0) {
             return Err("a key is repeated");
         }
-        let mut count = if before.is_some() { self.latest().map_or(0, |v| v.2) } else { 0 };
-        for (key, digest) in &changes {
-            count += usize::from(digest.is_some());
-            count -= usize::from(self.find(root, key).is_some());
-        }
-        let new = self.apply(root, &changes, 0);
-        self.versions.push_back((version, new, count));
+        let mut pass = Pass::default();
+        let root = self.apply(root, &changes, 0, &mut pass);
+        let count = count + pass.inserted - pass.deleted;
+        self.versions.push_back(Version { number: version, root, count, replaced: pass.replaced });
         while self.versions.len() > self.kept {
-            if let Some((_, old, _)) = self.versions.pop_front() {
-                self.release(old);
+            self.versions.pop_front();
+            let replaced = self.versions.front_mut().map(|oldest| std::mem::take(&mut oldest.replaced));
+            for node in replaced.unwrap_or_default() {
+                self.remove(node);
             }
         }
-        Ok(self.hash(new))
+        Ok(root.hash)
     }
 
-    /// Root node and number of leaves of a kept version; the newest when none is named.
-    fn at(&self, version: Option<u64>) -> Result<(Ref, usize), &'static str> {
+    /// Root and number of leaves of a kept version; the newest when none is named.
+    fn at(&self, version: Option<u64>) -> Result<(Subtree, usize), &'static str> {
         match version {
-            None => Ok(self.latest().map_or((NOTHING, 0), |v| (v.1, v.2))),
+            None => Ok(self.latest().map_or((NO_SUBTREE, 0), |v| (v.root, v.count))),
             Some(wanted) => {
-                self.versions.iter().rev().find(|v| v.0 == wanted).map(|v| (v.1, v.2)).ok_or("that version is not kept")
+                let found = self.versions.iter().rev().find(|v| v.number == wanted);
+                found.map(|v| (v.root, v.count)).ok_or("that version is not kept")
             }
         }
     }
@@ -249,8 +269,8 @@ impl Map {
     fn terminal(&self, root: Ref, key: &Hash) -> Ref {
         let (mut node, mut depth) = (root, 0);
         while node != NOTHING && !node.is_leaf() {
-            let inner = self.inners.get(node.index());
-            node = if bit(key, depth) { inner.right } else { inner.left };
+            let links = self.links.get(node.index());
+            node = if bit(key, depth) { links.right } else { links.left };
             depth += 1;
         }
         node
@@ -267,28 +287,31 @@ impl Map {
 
     /// Root hash of a version.
     pub fn root(&self, version: Option<u64>) -> Result<Hash, &'static str> {
-        Ok(self.hash(self.at(version)?.0))
+        Ok(self.at(version)?.0.hash)
     }
 
     /// Digest under a key in a version.
     pub fn get(&self, key: &Hash, version: Option<u64>) -> Result<Option<Hash>, &'static str> {
-        Ok(self.find(self.at(version)?.0, key))
+        Ok(self.find(self.at(version)?.0.node, key))
     }
 
     /// Proof of a key's presence or absence in a version.
     pub fn prove(&self, key: &Hash, version: Option<u64>) -> Result<Proof, &'static str> {
-        let mut node = self.at(version)?.0;
+        let mut node = self.at(version)?.0.node;
         let mut proof = Proof { leaf: None, depth: 0, bitmap: Vec::new(), siblings: Vec::new() };
         while node != NOTHING && !node.is_leaf() {
-            let inner = self.inners.get(node.index());
-            let (next, sibling) =
-                if bit(key, proof.depth) { (inner.right, inner.left) } else { (inner.left, inner.right) };
+            let (links, hashes) = (self.links.get(node.index()), self.hashes.get(node.index()));
+            let (next, sibling, hash) = if bit(key, proof.depth) {
+                (links.right, links.left, hashes.left)
+            } else {
+                (links.left, links.right, hashes.right)
+            };
             if proof.depth.is_multiple_of(8) {
                 proof.bitmap.push(0);
             }
             if sibling != NOTHING {
                 proof.bitmap[proof.depth / 8] |= 0x80 >> (proof.depth % 8);
-                proof.siblings.push(self.hash(sibling));
+                proof.siblings.push(hash);
             }
             proof.depth += 1;
             node = next;
@@ -307,7 +330,7 @@ impl Map {
         after: Option<&Hash>,
         limit: usize,
     ) -> Result<Vec<(Hash, Hash)>, &'static str> {
-        let (root, count) = self.at(version)?;
+        let (Subtree { node: root, .. }, count) = self.at(version)?;
         let mut out = Vec::with_capacity(count.min(limit));
         let mut stack = vec![root];
         if let Some(after) = after {
@@ -315,12 +338,12 @@ impl Map {
             stack.clear();
             let (mut node, mut depth) = (root, 0);
             while node != NOTHING && !node.is_leaf() {
-                let inner = self.inners.get(node.index());
+                let links = self.links.get(node.index());
                 if bit(after, depth) {
-                    node = inner.right;
+                    node = links.right;
                 } else {
-                    stack.push(inner.right);
-                    node = inner.left;
+                    stack.push(links.right);
+                    node = links.left;
                 }
                 depth += 1;
             }
@@ -337,9 +360,9 @@ impl Map {
                 let leaf = self.leaves.get(node.index());
                 out.push((leaf.key, leaf.digest));
             } else {
-                let inner = self.inners.get(node.index());
-                stack.push(inner.right);
-                stack.push(inner.left);
+                let links = self.links.get(node.index());
+                stack.push(links.right);
+                stack.push(links.left);
             }
         }
         Ok(out)
@@ -347,99 +370,7 @@ impl Map {
 
     /// Live leaves and inner nodes of all kept versions together.
     pub fn nodes(&self) -> (usize, usize) {
-        (self.leaves.live(), self.inners.live())
-    }
-}
-
-/// The Python class: one map behind a lock, taken only while the interpreter lock is released.
-#[pyclass(frozen, module = "salus._native")]
-pub struct MerkleMap(Mutex<Map>);
-
-const KEY_SIZE: &str = "a map key has 32 bytes";
-const DIGEST_SIZE: &str = "a map digest has 32 bytes";
-
-type PyHash<'py> = Bound<'py, PyBytes>;
-type PyProof<'py> = (Option<PyHash<'py>>, Option<PyHash<'py>>, usize, PyHash<'py>, Vec<PyHash<'py>>);
-
-impl MerkleMap {
-    fn lock(&self) -> MutexGuard<'_, Map> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn read<R: Send>(&self, py: Python<'_>, f: impl FnOnce(&Map) -> Result<R, &'static str> + Send) -> PyResult<R> {
-        py.detach(|| f(&self.lock())).map_err(refuse)
-    }
-}
-
-#[pymethods]
-impl MerkleMap {
-    #[new]
-    #[pyo3(signature = (versions_kept = 16))]
-    fn new(versions_kept: usize) -> PyResult<Self> {
-        if versions_kept == 0 || versions_kept > MAX_VERSIONS {
-            return Err(refuse("a map keeps 1 to 4096 versions"));
-        }
-        Ok(Self(Mutex::new(Map::new(versions_kept))))
-    }
-
-    fn update<'py>(&self, py: Python<'py>, version: u64, changes: &Bound<'py, PyAny>) -> PyResult<PyHash<'py>> {
-        let changes = args::collect(changes, |item| {
-            let (key, digest) = item.extract::<(PyHash<'_>, Option<PyHash<'_>>)>()?;
-            let digest = digest.map(|d| args::array::<32>(d.as_bytes(), DIGEST_SIZE)).transpose()?;
-            Ok((args::array::<32>(key.as_bytes(), KEY_SIZE)?, digest))
-        })?;
-        let root = py.detach(|| self.lock().update(version, changes)).map_err(refuse)?;
-        Ok(PyBytes::new(py, &root))
-    }
-
-    #[pyo3(signature = (version = None))]
-    fn root<'py>(&self, py: Python<'py>, version: Option<u64>) -> PyResult<PyHash<'py>> {
-        Ok(PyBytes::new(py, &self.read(py, |map| map.root(version))?))
-    }
-
-    #[pyo3(signature = (key, version = None))]
-    fn prove<'py>(&self, py: Python<'py>, key: &[u8], version: Option<u64>) -> PyResult<PyProof<'py>> {
-        let key = args::array::<32>(key, KEY_SIZE)?;
-        let proof = self.read(py, |map| map.prove(&key, version))?;
-        let (leaf_key, leaf_digest) = proof.leaf.unzip();
-        Ok((
-            leaf_key.map(|k| PyBytes::new(py, &k)),
-            leaf_digest.map(|d| PyBytes::new(py, &d)),
-            proof.depth,
-            PyBytes::new(py, &proof.bitmap),
-            proof.siblings.iter().map(|s| PyBytes::new(py, s)).collect(),
-        ))
-    }
-
-    #[pyo3(signature = (key, version = None))]
-    fn get<'py>(&self, py: Python<'py>, key: &[u8], version: Option<u64>) -> PyResult<Option<PyHash<'py>>> {
-        let key = args::array::<32>(key, KEY_SIZE)?;
-        Ok(self.read(py, |map| map.get(&key, version))?.map(|digest| PyBytes::new(py, &digest)))
-    }
-
-    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        self.read(py, |map| Ok(map.at(None)?.1))
-    }
-
-    #[pyo3(signature = (version = None, after = None, limit = None))]
-    fn leaves<'py>(
-        &self,
-        py: Python<'py>,
-        version: Option<u64>,
-        after: Option<&[u8]>,
-        limit: Option<usize>,
-    ) -> PyResult<Vec<(PyHash<'py>, PyHash<'py>)>> {
-        let after = after.map(|key| args::array::<32>(key, KEY_SIZE)).transpose()?;
-        let leaves = self.read(py, |map| map.leaves(version, after.as_ref(), limit.unwrap_or(usize::MAX)))?;
-        Ok(leaves.iter().map(|(key, digest)| (PyBytes::new(py, key), PyBytes::new(py, digest))).collect())
-    }
-
-    fn versions(&self, py: Python<'_>) -> PyResult<Vec<u64>> {
-        self.read(py, |map| Ok(map.versions.iter().map(|v| v.0).collect()))
-    }
-
-    fn node_counts(&self, py: Python<'_>) -> PyResult<(usize, usize)> {
-        self.read(py, |map| Ok(map.nodes()))
+        (self.leaves.live(), self.links.live())
     }
 }
 

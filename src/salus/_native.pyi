@@ -335,3 +335,20 @@ class IndexTable:
     def __len__(self) -> int: ...
 
 def check_tags(tags: bytes) -> None: ...  # ValueError unless 8 to 2,048 tags, a power of two of them, strictly ascending
+
+# --- where a log-structured store may hold a key ---
+@final
+class KeyPrefixes:
+    """The first four bytes of a sorted run's keys, ascending."""
+
+    def __init__(self, data: bytes) -> None: ...  # four big-endian bytes each; ValueError: another length, or not ascending
+    def encode(self) -> bytes: ...
+    def __len__(self) -> int: ...
+
+@final
+class PrefixSearch:
+    """The prefixes of several runs, searched in this order."""
+
+    def __init__(self, runs: Sequence[KeyPrefixes]) -> None: ...
+    def find(self, key: bytes, start: int) -> tuple[int, int, int] | None: ...
+    """The first run, from number ``start`` on, that has the key's prefix: its number, the first place, one past the last."""

@@ -54,9 +54,9 @@ def test_the_golden_export_verifies(genesis: Genesis, head: tuple[int, int, byte
 
 def test_the_golden_snapshot_restores(genesis: Genesis, head: tuple[int, int, bytes]) -> None:
     snapshot = (GOLDEN / "snapshot.bin").read_bytes()
-    assert snapshots.check(snapshot, genesis.network(), head[2]).height == head[0]
+    assert snapshots.check(snapshot, genesis.network(), head[2], head[0], head[1]).height == head[0]
     application = LedgerApplication(MemoryStore(), genesis)
-    application.restore(snapshot, head[2])
+    application.restore(snapshot, head[2], head[0], head[1])
     assert application.info().application_hash == head[2]
 
 

@@ -65,7 +65,7 @@ def test_a_liar_is_found_out_once_and_not_believed_again() -> None:
 
 
 def test_a_liar_who_is_believed_again_costs_a_wait_for_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catch_up, "_found_out", lambda s, sender: None)
+    monkeypatch.setattr(catch_up, "found_out", lambda s, sender: None)
     c = behind(20)
     top = c.runner(1).height
     c.start(AWAY)

@@ -15,6 +15,7 @@ from salus.cli.reference import helps
 from salus.cli.reference import page as reference_page
 from salus.cli.screen import Screen
 from support.command_line import Done, Terminal, run_process
+from support.embedded import DOCTOR
 
 HELPS = dict(helps())
 COMMANDS = sorted(HELPS)
@@ -77,6 +78,7 @@ def test_a_group_alone_shows_its_commands(groups: list[str], empty: Terminal) ->
         (["party", "enrol", "alice"], "--role"),
         (["party", "enrol", "--role", "king", "alice"], "king"),
         (["slot", "publish", "--day", "2026-02-30", "--count", "1"], "2026-02-30"),
+        (["party", "enrol", "--role", "nurse", "x"], "'--role': 'nurse' is not one of 'patient'"),
         (["slot", "publish", "--day", "20260203", "--count", "1"], "YYYY-MM-DD"),
         (["slot", "publish", "--day", "today", "--count", "0"], "--count"),
         (["slot", "cancel"], "SLOT"),
@@ -105,6 +107,15 @@ def test_shared_options_count_before_and_after_the_command(
     after = salus("doctor", "list", "--json", "--home", home)
     assert before.json == between.json == after.json
     assert salus("--home", "nowhere", "doctor", "list", "--home", home).status == 0
+
+
+def test_verbose_tells_what_the_nodes_do(salus: Terminal) -> None:
+    publish = ("--as", DOCTOR, "slot", "publish", "--day", "today", "--count", "1")
+    assert salus(*publish).err == ""
+    told = salus("--verbose", *publish).err
+    assert told.count("node-open") == 4
+    assert "committed" in told
+    assert salus(*publish).err == ""
 
 
 def test_programs_get_one_object_and_people_no_object(salus: Terminal) -> None:

@@ -7,10 +7,10 @@ must be its encoding, byte for byte.
 from __future__ import annotations
 
 import io
-from array import array
 from collections.abc import Callable
 from typing import Any
 
+from salus._native import KeyPrefixes
 from salus.abpre.capsules import Capsule, DeltaCapsule
 from salus.abpre.keys import SecretKey
 from salus.abpre.language import parse_canonical
@@ -35,7 +35,7 @@ from salus.ledger.evidence import decode_evidence
 from salus.ledger.export import ExportEnd, ExportHeader, read_export_stream
 from salus.ledger.kinds.all import REGISTRY
 from salus.ledger.snapshots import SnapshotHeader, frame, leaves, read_header
-from salus.ledger.storage.runs import decode_page, encode_page, pack_prefixes, unpack_prefixes
+from salus.ledger.storage.runs import decode_page, encode_page, unpack_prefixes
 from salus.network.answers import Answer, open_answer
 from salus.network.printed.messages import Ordered, decode_ordered
 from salus.records.file import recognise_bytes
@@ -132,7 +132,7 @@ OTHER_DECODERS: dict[str, tuple[Decode, bytes]] = {
     "transaction of the printed suite": (message(decode_printed), smallest(Transaction2).encode()),
     "transaction in rehearsal": (message(decode_rehearsed), smallest(ConsultationReply).encode()),
     "ordered transaction": (message(decode_ordered), smallest(Ordered).encode()),
-    "prefixes": (canonical(unpack_prefixes, lambda prefixes: pack_prefixes(array("I", prefixes))), bytes(range(8))),
+    "prefixes": (canonical(unpack_prefixes, KeyPrefixes.encode), bytes(range(8))),
     "evidence": (message(decode_evidence), smallest(SenderEvidence).encode()),
     "sealed sender": (canonical(unpack_sender, pack_sender), bytes(136)),
     "page of a run": (canonical(decode_page, encode_page), encode(((bytes(32), b"v"), (bytes(32), None)))),

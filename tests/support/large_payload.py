@@ -8,18 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import resource
 import sys
 from pathlib import Path
 
 from support.embedded import DAY, enrolled_doctor, enrolled_patient, found_network
+from support.memory import peak_kib
 
 MIB = 1 << 20
-
-
-def peak_mib() -> float:
-    """Peak resident memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main(directory: Path, mebibytes: int) -> None:
@@ -37,7 +32,7 @@ def main(directory: Path, mebibytes: int) -> None:
             opened = doctor.open(doctor.queue()["waiting"][0]["id"])
             doctor.treat(sent["id"], str(path))
             read = patient.read(sent["id"])
-            peaks[path.name] = peak_mib()
+            peaks[path.name] = peak_kib() / 1024
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             assert opened["sha256"] == read["sha256"] == digest

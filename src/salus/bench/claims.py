@@ -203,6 +203,6 @@ def table_6(_context: Context) -> Part:
     columns = ("claim", "[12]", "[13]", "[2]", "MBPA_printed", "mbpa-2019", "mbpa-2019_test", "mbpa-r1", "mbpa-r1_test")
     notes = (
         "Columns [12], [13], [2] and MBPA are the paper's; one cell of its sixth row is blank. Rows without them are ours.",
-        "A test named beside a cell fails if the cell is wrong; run it with `pytest <path>`.",
+        "A test named beside a cell fails if the cell is wrong; run it with `pytest <file> -k <name>`.",
     )
     return Part((Section("table-6", "Table 6: security", columns, tuple(rows), notes),))

@@ -77,5 +77,5 @@ def publish(result: Result, docs_dir: Path) -> Path:
     plots = docs_dir / result.bench
     draw(result.plots, plots, ("svg",))
     page = docs_dir / f"{result.bench}.md"
-    write_text(page, result.markdown(plots_below=result.bench))
+    write_text(page, result.markdown(plots_below=result.bench, sources_at="../../"))
     return page

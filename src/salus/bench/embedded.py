@@ -20,6 +20,7 @@ import msgspec
 from salus.bench.embedded_load import Lone, Measured, Offered, Pair, Plan, Window
 from salus.bench.model import Cell, Context, Part, Plot, Section, Target
 from salus.errors import SalusError
+from salus.network.memory import node_environment
 
 THROUGHPUT: Final = 1000.0
 """Transactions a second to reach."""
@@ -57,7 +58,9 @@ def run_plan(plan: Plan, work: Path) -> Measured:
     path.write_bytes(msgspec.json.encode(plan))
     command = [sys.executable, "-m", "salus.bench.embedded_load", str(path), str(result)]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=CHILD_S, check=False)  # noqa: S603 - own module, own file
+        done = subprocess.run(  # noqa: S603 - own module, own file
+            command, capture_output=True, timeout=CHILD_S, check=False, env=node_environment()
+        )
     except subprocess.TimeoutExpired:
         raise SalusError(f"the bench of the embedded network did not end within {CHILD_S:.0f} s") from None
     if done.returncode:

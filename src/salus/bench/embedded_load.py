@@ -7,10 +7,9 @@ files as they are sent. It writes one :class:`Measured` as JSON; logs go to wher
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -25,6 +24,7 @@ from salus.errors import ConsensusError
 from salus.ledger.committed import CommittedBlock
 from salus.ledger.node_api import COMMITTED, SUBMIT, SUBMIT_MAX, Submission, Submit
 from salus.network.embedded import EmbeddedNetwork
+from salus.network.memory import collect_rarely
 from salus.terminal.sealed import Argon2Cost
 
 CHEAP: Final = Argon2Cost(memory_kib=8 * 1024, iterations=1, lanes=1)
@@ -162,33 +162,39 @@ class Load:
     def _outstanding(self) -> int:
         return sum(map(len, self._waiting))
 
-    def _send(self, count: int, since: float, spread: float = 0.0) -> None:
+    def _send(self, batch: Sequence[bytes], since: float, spread: float = 0.0) -> None:
         """Give the next requests to the next node in turn; ``since`` the first arrived, and one each ``spread`` seconds."""
         place = self._turns % len(self._waiting)
         self._turns += 1
-        batch = tuple(islice(self._requests, count))
         for number, request in enumerate(batch):
             self._waiting[place][transaction_hash(request)] = since + number * spread
-        call = Submit(batch).encode()
+        call = Submit(tuple(batch)).encode()
         for answer in Submission.decode(self._network.local.call(self._network.nodes[place].name, SUBMIT, call)).answers:
             if answer.reason is not None:
                 raise ConsensusError(f"a request of the bench was refused: {answer.reason} {answer.detail}")
 
+    def _ready(self, count: int) -> list[bytes]:
+        """The next requests, in memory: reading them is not the network's work."""
+        return list(islice(self._requests, count))
+
     def carry(self, count: int) -> None:
         """Carry ``count`` requests to their commit on all nodes, keeping the network busy."""
-        left = count
-        while left or self._outstanding:
-            if left and self._outstanding < OUTSTANDING:
-                size = min(BATCH, left)
-                self._send(size, time.perf_counter())
-                left -= size
+        self._carry(self._ready(count))
+
+    def _carry(self, requests: Sequence[bytes]) -> None:
+        sent = 0
+        while sent < len(requests) or self._outstanding:
+            if sent < len(requests) and self._outstanding < OUTSTANDING:
+                self._send(requests[sent : sent + BATCH], time.perf_counter())
+                sent += BATCH
             self._network.turn()
         self._network.settle()
 
     def window(self, count: int) -> Window:
         """Carry ``count`` requests and say what one cost."""
+        batch = self._ready(count)
         wall, cpu, height = time.perf_counter(), time.process_time(), self._height
-        self.carry(count)
+        self._carry(batch)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         return Window(self.committed, wall / count * 1e6, cpu / count * 1e6, self._height - height, resident_mb())
 
@@ -199,11 +205,12 @@ class Load:
     def offer(self, rate: int, seconds: float) -> Offered:
         """Let requests arrive evenly at ``rate``, whatever becomes of those before; wait for the last commit."""
         self._latencies_ms.clear()
-        start, sent, count = time.perf_counter(), 0, int(rate * seconds)
+        requests = self._ready(int(rate * seconds))
+        start, sent, count = time.perf_counter(), 0, len(requests)
         while sent < count or self._outstanding:
             due = min(count, int((time.perf_counter() - start) * rate) + 1, sent + SUBMIT_MAX)
             if due > sent:
-                self._send(due - sent, start + sent / rate, 1 / rate)
+                self._send(requests[sent:due], start + sent / rate, 1 / rate)
                 sent = due
             if not self._network.turn():
                 time.sleep(IDLE_S)
@@ -228,6 +235,12 @@ def resident_mb() -> float:
     """Resident memory of this process, as the system counts it."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / MB
+
+
+def peak_resident_mb() -> float:
+    """Peak resident memory of this program so far; ``ru_maxrss`` would count what its parent used before ``exec``."""
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / MB
 
 
 @contextmanager
@@ -257,7 +270,7 @@ def measure(plan: Plan) -> Measured:
         while load.committed < plan.history:
             windows.append(load.window(min(plan.window, plan.history - load.committed)))
         history_mb = resident_mb()
-        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MB
+        peak_mb = peak_resident_mb()
         disk_mb = sum(f.stat().st_size for f in network.home.nodes()[0].rglob("*") if f.is_file()) / MB
         lone.append(load.lone(plan.lone))
         pairs = []
@@ -280,6 +293,7 @@ def _committed(network: EmbeddedNetwork, transactions: list[bytes]) -> None:
 
 def main() -> None:
     """Carry out the plan in the first file named on the command line, and write what was measured to the second."""
+    collect_rarely()
     plan = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Plan)
     Path(sys.argv[2]).write_bytes(msgspec.json.encode(measure(plan)))
 

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import platform
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from salus.symmetric import Random
 
 SCHEMA: Final = 1
 """Version of the JSON form."""
+
+_TEST: Final = re.compile(r"(?P<path>tests/[\w/]+\.py)::(?P<name>test_\w+)")
 
 Cell = str | int | float | bool | None
 
@@ -187,10 +190,12 @@ class Result:
             write_text(directory / name, text)
         return [directory / name for name in files]
 
-    def markdown(self, plots_below: str = "") -> str:
+    def markdown(self, plots_below: str = "", sources_at: str = "") -> str:
         """The page for docs/bench, written by the command.
 
         :param plots_below: directory of the plots, relative to the page; "" leaves them next to it.
+        :param sources_at: root of the checkout, relative to the page (``../../``): tests named in cells become links to
+            their files; "" names them only, for a page that may lie anywhere.
         """
         lines = [f"# Bench: {self.bench}", "", "Written by the command; do not edit.", ""]
         lines += [f"- {name}: {value}" for name, value in self.machine.items()]
@@ -206,7 +211,7 @@ class Result:
                 _markdown_row(section.columns),
                 _markdown_row(["---"] * len(section.columns)),
             ]
-            lines += [_markdown_row([_shown(cell) for cell in row]) for row in section.rows]
+            lines += [_markdown_row([_linked(_shown(cell), sources_at) for cell in row]) for row in section.rows]
             lines += ["", *section.notes] if section.notes else []
         below = plots_below.rstrip("/") + "/" if plots_below else ""
         for plot in self.plots:
@@ -281,6 +286,12 @@ def _shown(cell: Cell) -> str:
     if isinstance(cell, int):
         return f"{cell:,}"
     return cell
+
+
+def _linked(cell: str, sources_at: str) -> str:
+    """A cell that names a test (``tests/..py::test_..``) as a link to its file."""
+    named = _TEST.fullmatch(cell) if sources_at else None
+    return f"[`{named['name']}`]({sources_at}{named['path']})" if named else cell
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -26,6 +26,11 @@ def parse_day(text: str) -> str:
     return text
 
 
+def is_over(day: str) -> bool:
+    """Whether a day lies in the past (UTC)."""
+    return day < datetime.now(UTC).date().isoformat()
+
+
 DAY: Final[Any] = typer.Option(
     "--day", metavar="DATE", parser=parse_day, show_default=False, help="YYYY-MM-DD, today or tomorrow (UTC)."
 )

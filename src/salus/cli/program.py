@@ -51,7 +51,7 @@ def _usage(error: TyperException, as_json: bool) -> int:
     """A command line that cannot be understood."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "salus"
-    message = error.format_message()
+    message = error.format_message().replace("Value error, ", "")  # the checker's own word for what it found
     if type(error).__name__ == "NoArgsIsHelpError" or not message:
         sys.stderr.write(message + "\n")
         message = "name a command"

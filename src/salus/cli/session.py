@@ -20,6 +20,7 @@ from salus.errors import ConfigError, Refused, SalusError
 
 if TYPE_CHECKING:
     from salus.config import Settings
+    from salus.ledger.committed import CommittedBlock
     from salus.network.actors import Actor
     from salus.network.embedded import EmbeddedNetwork
 
@@ -211,6 +212,7 @@ class Session:
 
         self.progress.stage("opening the network")
         with EmbeddedNetwork.open(self.home) as network:
+            _log_blocks(network)
             self.progress.stage("working")
             yield network
 
@@ -273,3 +275,17 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
         if pressed:
             raise KeyboardInterrupt
+
+
+def _log_blocks(network: EmbeddedNetwork) -> None:
+    """Tell, on the level of information, where the nodes stand and every block that they commit."""
+    import structlog
+
+    log = structlog.get_logger(__name__)
+
+    def listener(name: str) -> Callable[[CommittedBlock], None]:
+        return lambda done: log.info("committed", node=name, height=done.block.height, transactions=len(done.block.transactions))
+
+    for node in network.nodes:
+        log.info("node-open", node=node.name, height=node.application.head().height)
+        node.application.listen(listener(node.name))

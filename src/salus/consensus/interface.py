@@ -120,5 +120,9 @@ class Application(Protocol):
     def snapshot(self) -> bytes:
         """Encoded snapshot of the last committed state."""
 
-    def restore(self, snapshot: bytes, application_hash: bytes) -> None:
-        """Replace an empty state by a snapshot, checked against a certified application hash."""
+    def restore(self, snapshot: bytes, application_hash: bytes, height: int, time_ms: int) -> None:
+        """Replace an empty state by a snapshot of what a certified header names: all of it, or nothing is changed.
+
+        :param application_hash: of the state after the block of ``height``, whose header carries ``time_ms``.
+        :raises Refused: the snapshot is not of that state, height or time.
+        """

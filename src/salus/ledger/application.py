@@ -221,17 +221,17 @@ class LedgerApplication:
         """Snapshot of the last committed state (:mod:`salus.ledger.snapshots`)."""
         return b"".join(snapshots.write(self.network, self._head, self.store.leaves()))
 
-    def restore(self, snapshot: bytes, application_hash: bytes) -> None:
+    def restore(self, snapshot: bytes, application_hash: bytes, height: int, time_ms: int) -> None:
         """Replace the genesis state by a snapshot; again, while no block was committed since.
 
-        Height and time are the snapshot's own words: the application hash does not cover them. The engine compares the
-        height with the certified header's, and takes another snapshot if it differs.
+        Height and time are the snapshot's own words, which the application hash does not cover; so they are compared.
 
-        :param application_hash: as a certified header carries it for the snapshot's height.
+        :param application_hash: as a stable checkpoint carries it for the snapshot's height.
+        :param height: of the block after which it was taken, and ``time_ms`` of its certified header.
         :raises Refused: ``bad-encoding``, ``bad-proof`` if the snapshot is not of that state.
         :raises StorageError: this node has committed blocks already.
         """
-        head = snapshots.check(snapshot, self.network, application_hash)
+        head = snapshots.check(snapshot, self.network, application_hash, height, time_ms)
         self.store.restore(head, snapshots.leaves(snapshot))
         self._tree = answers.load_tree(self.store, head, VERSIONS_KEPT)
         self._trials.clear()

@@ -59,13 +59,16 @@ def write(network: bytes, head: Head, leaves: Iterator[list[tuple[bytes, bytes]]
     yield from chunks
 
 
-def check(snapshot: bytes, network: bytes, expected: bytes) -> Head:
-    """Check a snapshot's every byte against a certified application hash; returns its head.
+def check(snapshot: bytes, network: bytes, expected: bytes, height: int, time_ms: int) -> Head:
+    """Check a snapshot's every byte against a certified application hash, height and time; returns its head.
 
     :raises Refused: ``bad-encoding``, ``bad-proof``.
     """
     header = read_header(snapshot)
     refuse_unless(header.network == network, "bad-proof", "a snapshot of another network")
+    same = (header.height, header.time_ms) == (height, time_ms)
+    detail = f"a snapshot of height {header.height} at {header.time_ms}, not of {height} at {time_ms}"
+    refuse_unless(same, "bad-proof", detail)
     header.log.check()
     tree = MerkleMap(1)
     count, last = 0, b""

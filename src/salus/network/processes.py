@@ -32,6 +32,7 @@ from salus.network.actors import ACTORS, Actor, Surroundings
 from salus.network.demonstration.cheats import CHEATS
 from salus.network.embedded import new_content, system_ms
 from salus.network.home import Home
+from salus.network.memory import collect_rarely
 from salus.network.sockets import SocketServer, SocketTransport, socket_path
 from salus.node.node import Node
 from salus.terminal.sealed import Argon2Cost
@@ -215,6 +216,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--memory-kib", type=int, default=64 * 1024)
     parser.add_argument("--cheating", action="store_true")
     options = parser.parse_args(arguments)
+    collect_rarely()
     setup_logging()  # to stderr: whoever started the party reads one line of stdout and no more
     home = Home(options.home)
     runs: dict[str, Callable[[], object]] = {

@@ -162,11 +162,11 @@ class ToyApplication:
         """Height, time, hash and all keys."""
         return encode((self._height, self._time_ms, self._hash, tuple(sorted(self._keys.items()))))
 
-    def restore(self, snapshot: bytes, application_hash: bytes) -> None:
+    def restore(self, snapshot: bytes, application_hash: bytes, height: int, time_ms: int) -> None:
         """Replace the state. The toy trusts the hash in the snapshot, as its hash is a chain and not a tree."""
-        height, time_ms, state_hash, keys = decode(snapshot)
-        if state_hash != application_hash:
-            raise Refused("bad-body", "the snapshot is of another state")
+        found_height, found_ms, state_hash, keys = decode(snapshot)
+        if (found_height, found_ms, state_hash) != (height, time_ms, application_hash):
+            raise Refused("bad-body", f"the snapshot is of another state: height {found_height}, not {height}")
         self._log.rewrite([encode(("snapshot", snapshot))])
         self._restore(height, time_ms, state_hash, keys)
 

@@ -262,6 +262,7 @@ class PatientTerminal:
         if answer is not None and answer.declined:
             self._look(entry)
             raise Refused("already-answered", f"{entry.doctor} declined {id_}: {answer.declined}")
+        self._require_keys(entry.id)
         if answer is None or answer.reply_tx is None:
             raise Refused("not-committed", f"{entry.doctor} has not replied to {id_} yet; try again later")
         found = self._ledger.transaction(answer.reply_tx)
@@ -346,9 +347,12 @@ class PatientTerminal:
         self._wallet.update(lambda c: c.with_consultation(changed))
         return changed
 
-    def _pending(self, id_: str) -> PendingRequest:
+    def _require_keys(self, id_: str) -> None:
         if not self._wallet.one_time.has(_one_time(id_)):
             raise Refused("erased", f"the one-time keys of {id_} are gone (read before, or restored from a backup)")
+
+    def _pending(self, id_: str) -> PendingRequest:
+        self._require_keys(id_)
         return PendingRequest.from_secret(self._wallet.one_time.get(_one_time(id_)))
 
 

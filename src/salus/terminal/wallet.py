@@ -216,7 +216,7 @@ def refuse_existing(directory: Path) -> None:
     :raises WalletError: there is one.
     """
     if (directory / WALLET_FILE).exists():
-        raise WalletError(f"there is a wallet in {directory} already; nothing was changed")
+        raise WalletError(f"there is a wallet in {directory} already; nothing was changed: to replace it, move it away first")
 
 
 def decode_content(data: bytes, where: str) -> WalletContent:

@@ -83,6 +83,19 @@ def test_table_6_has_the_papers_rows_and_more():
     assert all(row["mbpa-2019_test"] and row["mbpa-r1_test"] for row in rows)
 
 
+def test_on_the_site_every_test_of_table_6_is_a_link_to_its_file(checkout, tmp_path):
+    result = Result("toy", quick=True)
+    result.add(claims.table_6(Context()))
+    page = consultation.publish(result, tmp_path / "docs" / "bench").read_text()
+    links = dict(re.findall(r"\| \[`(test_\w+)`\]\((\.\./\.\./tests/[^)]+)\)", page))
+    named = {t.partition("::") for c in claims.CLAIMS for t in (c.published_test, c.repaired_test)}
+    assert links == {name: f"../../{path}" for path, _, name in named}
+    for link in links.values():
+        assert (checkout / "docs" / "bench" / link).resolve().is_file(), link
+    assert "::" not in page
+    assert "tests/attacks/games/test_type_i_and_ii.py::test_" in result.markdown(), "anywhere else it is the name for pytest"
+
+
 def test_the_security_pages_name_tests_that_exist(checkout):
     """Tests and strategies that the argument cites are there under those names."""
     sources = "".join(path.read_text() for path in (checkout / "tests" / "attacks").rglob("*.py"))

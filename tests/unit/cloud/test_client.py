@@ -312,13 +312,14 @@ def test_a_storage_receipt_and_the_status(gateway):
 
 
 MEASURE = """
-    import os, resource, sys
-    sys.path.insert(0, {unit!r})
+    import os, sys
+    sys.path[:0] = [{unit!r}, {tests!r}]
     from pathlib import Path
     from cloud.clouds import KEEP_MS, open_gateway
     from cloud.test_client import Line, client_over
     from salus.records.body import encrypt_body
     from salus.records.streams import Discard
+    from support.memory import peak_kib
 
     class Zeros:
         left = {plain_bytes}
@@ -326,9 +327,6 @@ MEASURE = """
             taken = min(size, self.left)
             self.left -= taken
             return bytes(taken)
-
-    def peak_kib():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     path = Path({path!r})
     with open_gateway(path / "cloud") as gateway:
@@ -344,8 +342,8 @@ MEASURE = """
 
 
 def grown_kib(tmp_path: Path, plain_bytes: int) -> int:
-    unit = str(Path(__file__).resolve().parent.parent)
-    program = textwrap.dedent(MEASURE.format(unit=unit, path=str(tmp_path), plain_bytes=plain_bytes))
+    unit, tests = (str(path) for path in Path(__file__).resolve().parents[1:3])
+    program = textwrap.dedent(MEASURE.format(unit=unit, tests=tests, path=str(tmp_path), plain_bytes=plain_bytes))
     return int(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)
 
 

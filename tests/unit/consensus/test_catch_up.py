@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
+from salus.codec import decode, encode
 from salus.consensus.block import Certificate
-from salus.consensus.pbft.events import Committed, SnapshotRestored
+from salus.consensus.pbft import snapshots
+from salus.consensus.pbft.events import Committed, Complaint, SnapshotRestored
 from salus.consensus.pbft.messages import (
     UNSIGNED,
     BlockRequest,
@@ -174,21 +177,100 @@ def test_a_bad_snapshot_offer_is_refused() -> None:
 
 
 def test_altered_parts_of_a_snapshot_change_nothing() -> None:
+    """Who sends other parts than it offered is found out, and another replica is asked."""
     c = _behind(6, keep_blocks=4)
     c.start(3)
+    liars: set[int] = set()
 
     def spoiled(source: int, target: int, message: Signed) -> bool:
-        if isinstance(message, SnapshotPart) and any(message.data):
+        if isinstance(message, SnapshotPart) and any(message.data) and (not liars or source in liars):
+            liars.add(source)
             other = msgspec.structs.replace(message, data=bytes(len(message.data)), signature=UNSIGNED)
             c.wire.append((source, target, c.sign(source, other)))
             return False
         return not isinstance(message, Decided)
 
-    c.wait(2000, spoiled)
-    assert c.of_kind(SnapshotPart)
+    for _ in range(80):
+        c.wait(50, spoiled)
+        if c.state(3).liars:
+            break
+    assert c.state(3).liars == {c.names[i] for i in liars}
     assert c.runner(3).height == 0
-    c.wait(4000)
-    assert c.runner(3).height > 0
+    assert "is not the one it offered" in c.heard(3, Complaint)[-1].detail
+    c.wait(4000, spoiled)
+    assert c.heard(3, SnapshotRestored)
+    assert len(set(c.heights())) == 1
+
+
+@pytest.mark.parametrize("repaired", [True, False])
+def test_who_offers_a_snapshot_and_falls_silent_holds_nobody_up_twice(repaired: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not repaired:
+        monkeypatch.setattr(snapshots, "STALLED_MS", 0)
+    c = _behind(6, keep_blocks=4)
+    c.start(3)
+    offers: dict[int, bytes] = {}
+
+    def passes(source: int, target: int, message: Signed) -> bool:
+        """node-0's offer is always the first to arrive, and nothing comes after it."""
+        if isinstance(message, SnapshotOffer):
+            offers[source] = message.encode()
+            return False
+        return not isinstance(message, Decided) and not (isinstance(message, SnapshotPart) and source == 0)
+
+    for _ in range(600):
+        c.wait(50, passes)
+        if 0 in offers:
+            c.deliver(3, offers[0], *[data for source, data in sorted(offers.items()) if source != 0])
+    assert bool(c.heard(3, SnapshotRestored)) == repaired
+
+
+def test_a_silent_replica_gets_its_turn_again() -> None:
+    """With nobody else to ask, the one that was silent is asked again."""
+    c = _behind(6, keep_blocks=4)
+    c.start(3)
+
+    def silent(source: int, target: int, message: Signed) -> bool:
+        other_offer = isinstance(message, SnapshotOffer) and source != 0
+        return not (other_offer or isinstance(message, Decided | SnapshotPart))
+
+    c.wait(12_000, silent)
+    assert set(c.state(3).stalled) == {"node-0"}
+    c.wait(snapshots.STALLED_MS + 5000, lambda a, b, m: silent(a, b, m) or isinstance(m, SnapshotPart), step_ms=200)
+    assert c.heard(3, SnapshotRestored)
+
+
+@pytest.mark.parametrize("what", ["height", "time", "state"])
+def test_a_snapshot_of_something_else_is_its_senders_lie(what: str) -> None:
+    """Certified are the application hash, the height and the time; a snapshot that says otherwise stops nobody."""
+    c = _behind(6, keep_blocks=4)
+    c.start(3)
+    true = c.applications[0].snapshot
+
+    def lie() -> bytes:
+        height, time_ms, state_hash, keys = decode(true())
+        wrong = {"height": height + 7 if what == "height" else height, "time": time_ms + 7 if what == "time" else time_ms}
+        return encode((wrong["height"], wrong["time"], b"x" * 32 if what == "state" else state_hash, keys))
+
+    c.applications[0].snapshot = lie  # type: ignore[method-assign]
+
+    def liar_alone(source: int, target: int, message: Signed) -> bool:
+        return not (isinstance(message, Decided) or (isinstance(message, SnapshotOffer) and source != 0))
+
+    for _ in range(80):
+        c.wait(50, liar_alone)
+        if c.state(3).liars:
+            break
+    assert c.state(3).liars == {"node-0"}
+    assert (c.runner(3).height, c.runner(3).error) == (0, "")
+    assert "the snapshot that node-0 sent" in c.heard(3, Complaint)[-1].detail
+    c.stop(3, power=True)
+    c.start(3)
+    assert c.runner(3).height == 0, "nothing of it was kept"
+    c.wait(4000, lambda a, b, m: not isinstance(m, Decided))
+    assert c.heard(3, SnapshotRestored)
+    c.wait(2000)
+    assert len(set(c.heights())) == 1
+    assert c.applications[3].written() == c.applications[1].written()
 
 
 def test_validator_changes_are_active_two_heights_later() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from salus._native import KeyPrefixes, PrefixSearch
 from salus.errors import DamagedFile
 from salus.ledger.storage import runs as r
 
@@ -147,6 +149,27 @@ def test_a_damaged_page_is_named() -> None:
 def test_prefixes_are_stored_as_big_endian_bytes() -> None:
     run = r.NewRun()
     run.add([(b"\x00\x00\x00\x01" + bytes(28), None), (b"\xff\x00\x00\x00" + bytes(28), b"")])
-    packed = r.pack_prefixes(run.prefixes)
+    packed = run.prefixes().encode()
     assert packed == b"\x00\x00\x00\x01\xff\x00\x00\x00"
-    assert r.unpack_prefixes(packed) == (1, 0xFF000000)
+    assert r.unpack_prefixes(packed).encode() == packed
+
+
+@pytest.mark.parametrize("spread", [1 << 32, 1 << 20, 40])
+def test_a_prefix_is_found_wherever_it_stands(spread: int) -> None:
+    """Evenly spread as hashes are, crowded into one corner, and with many repetitions; each beside a plain scan."""
+    rng = Random(spread)
+    runs = [sorted(rng.randrange(spread) for _ in range(size)) for size in (0, 1, 700, 3000)]
+    search = PrefixSearch([KeyPrefixes(b"".join(p.to_bytes(4, "big") for p in run)) for run in runs])
+    for prefix in [*{p for run in runs for p in run}, *(rng.randrange(spread) for _ in range(500)), 0, (1 << 32) - 1]:
+        for start in range(len(runs) + 1):
+            holders = [n for n in range(start, len(runs)) if prefix in runs[n]]
+            expected = None
+            if holders:
+                first = runs[holders[0]].index(prefix)
+                expected = (holders[0], first, first + runs[holders[0]].count(prefix))
+            assert search.find(prefix.to_bytes(4, "big") + bytes(28), start) == expected
+
+
+def test_prefixes_out_of_order_are_damage() -> None:
+    with pytest.raises(DamagedFile, match="ascend"):
+        r.unpack_prefixes(bytes.fromhex("0000000200000001"))

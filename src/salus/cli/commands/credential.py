@@ -32,7 +32,7 @@ def renew(
         data = actor.do("renew", {"count": count})
 
     def show(screen: Screen) -> None:
-        screen.line(f"{data['added']} credentials added.")
+        screen.line(f"Credentials added: {data['added']}.")
         _table(screen, data)
 
     return Result(data, show)

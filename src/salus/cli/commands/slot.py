@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from salus.cli.days import DAY
+from salus.cli.days import DAY, is_over
 from salus.cli.options import command, group
 from salus.cli.screen import Screen
 from salus.cli.session import Result, Session
@@ -26,6 +26,8 @@ def publish(
     with session.person(("doctor",)) as actor:
         session.progress.stage("publishing slots")
         data = actor.do("publish", {"day": day, "count": count})
+    if is_over(day):
+        session.say(f"salus: {day} is over; if that was a slip of the pen, take the slots back with: salus slot cancel")
     slots = data["slots"]
     which = f"slot {slots[0]}" if len(slots) == 1 else f"slots {slots[0]} to {slots[-1]}"
     return Result(data, lambda screen: screen.line(f"Published {which} on {day}."))

@@ -33,6 +33,7 @@ def request(
     def show(screen: Screen) -> None:
         screen.line(f"Opened case {data['case']}.")
         screen.line(f"Evidence for the institutions and the centre, not to be published: {data['evidence']}")
+        screen.line("When more than 2/3 of the institutions have approved, get the name with: salus trace open CASE")
 
     return Result(data, show)
 
@@ -91,6 +92,6 @@ def _facts(screen: Screen, data: dict[str, Any]) -> None:
             "asked": day_and_time(data["asked_ms"]),
             "request": data["request_tx"],
             "approved by": data["approved_by"],
-            "opened": day_and_time(data["opened_ms"]) or "not yet",
+            "opened": day_and_time(data["opened_ms"]) or "not yet; by trace open, as the one who asked",
         }
     )

@@ -116,7 +116,7 @@ def restore(
 
     def show(screen: Screen) -> None:
         screen.line(f"Restored {role} {name} from a backup of {day_and_time(data['made_ms'])} ({age_h:,.0f} hours old).")
-        screen.line(f"{data['credentials_used_since']} credentials were used since; {data['credentials_unused']} are unused.")
+        screen.line(f"Credentials used since: {data['credentials_used_since']}; unused: {data['credentials_unused']}.")
         rows = [(c["id"], c["doctor"], c["day"], c["sn"]) for c in data["unreadable"]]
         if rows:
             screen.line("Replies to these can no longer be opened; their one-time keys were in no backup:")

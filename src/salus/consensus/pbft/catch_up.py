@@ -13,7 +13,7 @@ from salus.consensus.pbft.events import BlocksRead, ReadBlocks
 from salus.consensus.pbft.messages import MAX_BLOCK_MESSAGE_BYTES, UNSIGNED, BlockRequest, Decided, Status
 from salus.consensus.pbft.normal import decide
 from salus.consensus.pbft.output import Out, broadcast, complain, send
-from salus.consensus.pbft.snapshots import offer_snapshot
+from salus.consensus.pbft.snapshots import found_out, offer_snapshot
 from salus.consensus.pbft.state import BLOCKS_AHEAD, State
 from salus.errors import Refused
 
@@ -96,18 +96,9 @@ def maybe_import(s: State, out: Out) -> None:
         block = decode_block(encoded, certificate.block_id, s.height)
     except Refused as refusal:
         complain(s, out, refusal.reason, f"a block of height {s.height} that {sender} sent as decided: {refusal.detail}")
-        _found_out(s, sender)
+        found_out(s, sender)
         return
     decide(s, out, block, encoded, certificate, imported=True)
-
-
-def _found_out(s: State, sender: str) -> None:
-    """Who sent what is not decided is not believed again before a restart: else it is first with rubbish for every height."""
-    s.liars.add(sender)
-    s.requested_at_ms = min(s.requested_at_ms, s.now_ms - s.config.resend_ms)  # another one is asked at once
-    s.ahead.pop(sender, None)
-    for height in [h for h, kept in s.future.items() if kept[2] == sender]:
-        del s.future[height]
 
 
 def maybe_request(s: State, out: Out) -> None:

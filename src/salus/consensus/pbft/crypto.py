@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -53,7 +54,7 @@ class Verifier:
     ) -> None:
         self._check = check
         self._remember = remember
-        self._good: dict[bytes, None] = {}
+        self._good: OrderedDict[bytes, None] = OrderedDict()
 
     def verify(self, items: Sequence[Item]) -> list[bool]:
         """Which of the signatures are good, in order."""
@@ -66,5 +67,5 @@ class Verifier:
                 if passed:
                     self._good[names[i]] = None
             while len(self._good) > self._remember:
-                del self._good[next(iter(self._good))]
+                self._good.popitem(last=False)
         return good

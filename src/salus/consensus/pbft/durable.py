@@ -164,13 +164,6 @@ class VoteLog:
             self._pending.clear()
             self._disk.append(self._name, data)
 
-    def reload(self) -> list[bytes]:
-        """All records of the file, which must be synced."""
-        data = self._disk.read(self._name)
-        if data is None:
-            raise DamagedFile("the vote log is gone; this node must not vote: restore it from its peers")
-        return _parse(data)[0]
-
     def rewrite(self, payloads: Iterable[bytes]) -> None:
         """Replace the whole log, durably and in one step."""
         self._pending.clear()

@@ -208,9 +208,10 @@ class TakeSnapshot(_Data, frozen=True):
 
 
 class RestoreSnapshot(_Data, frozen=True):
-    """Replace the state by a snapshot, checked against a certified application hash."""
+    """Replace the state by a snapshot, checked against a certified application hash, height and time."""
 
     height: int
+    time_ms: int
     data: bytes
     application_hash: bytes
 

@@ -172,7 +172,7 @@ def remove_committed(s: State, out: Out, tx_hashes: tuple[bytes, ...], block: Bl
         _take_out(s, tx_hash)
         s.recent[tx_hash] = block.header.height
     while len(s.recent) > MAX_RECENT:
-        del s.recent[next(iter(s.recent))]
+        s.recent.popitem(last=False)
     size = sum(map(len, block.transactions))
     if not s.pool or 2 * len(tx_hashes) > s.config.max_block_transactions or 2 * size > s.config.max_block_bytes:
         return

@@ -105,6 +105,9 @@ class ReplicaRunner:
         self.state: State = restore_state(
             config, signer, verifier or Verifier(), rules or Rules(), now_ms(), info, stored, records
         )
+        # What a cut log keeps is in memory: reading it back would cost a large network more the more it does.
+        self._live = live_records(records, self.state.height)
+        self._live_height = self.state.height
         self.state, actions = start(self.state)
         self._perform(actions)
 
@@ -190,11 +193,15 @@ class ReplicaRunner:
         self._inbox_bytes = 0
 
     def _cut_log(self) -> None:
+        if self._live_height != self.state.height:
+            self._live_height = self.state.height
+            self._live = live_records(self._live, self._live_height)
         if self._log.size_bytes > MAX_LOG_BYTES and not self._unsynced and not self.error:
-            self._log.rewrite([r.encode() for r in live_records(map(decode_record, self._log.reload()), self.state.height)])
+            self._log.rewrite([record.encode() for record in self._live])
 
     def _persist(self, action: Persist) -> None:
         self._log.append(action.record.encode())
+        self._live.append(action.record)
         self._unsynced = action.token
 
     def _send(self, action: Send) -> None:
@@ -250,9 +257,7 @@ class ReplicaRunner:
         error = ""
         before = self._application.info().height
         try:
-            self._application.restore(action.data, action.application_hash)
-            if self._application.info().height != action.height:
-                raise ConsensusError(f"the snapshot is of height {self._application.info().height}, not {action.height}")
+            self._application.restore(action.data, action.application_hash, action.height, action.time_ms)
         except Refused as refusal:
             error = str(refusal)
         except StorageError as failure:

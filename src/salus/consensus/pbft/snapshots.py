@@ -36,6 +36,8 @@ KEEP_MS: Final = 60_000
 """A snapshot that nobody asked for this long is let go."""
 GIVE_UP_MS: Final = 10_000
 """Silence of the offering replica after which another offer is taken."""
+STALLED_MS: Final = 60_000
+"""How long others have precedence over a replica that offered a snapshot and then fell silent."""
 MAX_ASKING: Final = 128
 """Replicas waiting for one snapshot."""
 
@@ -105,6 +107,10 @@ def on_snapshot_offer(s: State, message: SnapshotOffer, out: Out) -> None:
     silent = fetching is not None and not fetching.restoring and s.now_ms - fetching.heard_ms > GIVE_UP_MS
     if message.height < s.height or s.deciding is not None or (fetching is not None and not silent):
         return
+    if silent:
+        _give_up(s)
+    if message.sender in s.liars or s.now_ms - s.stalled.get(message.sender, s.now_ms - STALLED_MS) < STALLED_MS:
+        return
     try:
         own_set = check_offer(s, message)
     except Refused as refusal:
@@ -166,11 +172,15 @@ def on_snapshot_part(s: State, message: SnapshotPart, out: Out) -> None:
     data = b"".join(fetching.parts)
     if hashlib.sha256(data).digest() != offer.digest or offer.height < s.height:
         s.fetching = None
+        if offer.height >= s.height:
+            complain(s, out, "bad-body", f"the snapshot that {message.sender} sent is not the one it offered")
+            found_out(s, message.sender)
         return
     fetching.restoring = True
     fetching.parts.clear()
     record = AnchorRecord(offer.anchor, fetching.own_set, offer.validators, offer.next_validators)
-    keep_then(s, out, record, [RestoreSnapshot(offer.height, data, offer.checkpoint.application_hash)])
+    action = RestoreSnapshot(offer.height, offer.anchor.header.time_ms, data, offer.checkpoint.application_hash)
+    keep_then(s, out, record, [action])
 
 
 def maybe_fetch_again(s: State, out: Out) -> None:
@@ -178,10 +188,28 @@ def maybe_fetch_again(s: State, out: Out) -> None:
     fetching = s.fetching
     if fetching is None or fetching.restoring:
         return
-    if s.now_ms - fetching.heard_ms > GIVE_UP_MS or fetching.offer.height < s.height:
+    if fetching.offer.height < s.height:
         s.fetching = None
+    elif s.now_ms - fetching.heard_ms > GIVE_UP_MS:
+        _give_up(s)
     elif s.now_ms - fetching.heard_ms > s.config.resend_ms:
         send(s, out, fetching.offer.sender, SnapshotRequest(s.config.name, fetching.offer.height, UNSIGNED, fetching.received))
+
+
+def found_out(s: State, sender: str) -> None:
+    """Who sent what is not decided is not believed again before a restart: else it is first with rubbish for every height."""
+    s.liars.add(sender)
+    s.requested_at_ms = min(s.requested_at_ms, s.now_ms - s.config.resend_ms)  # another one is asked at once
+    s.ahead.pop(sender, None)
+    for height in [h for h, kept in s.future.items() if kept[2] == sender]:
+        del s.future[height]
+
+
+def _give_up(s: State) -> None:
+    """The offering replica is silent: it may be down, or waste everyone's time; others first, for a while."""
+    fetching, s.fetching = s.fetching, None
+    if fetching is not None:
+        s.stalled[fetching.offer.sender] = s.now_ms
 
 
 def on_restored(s: State, event: Restored, out: Out) -> None:
@@ -191,6 +219,7 @@ def on_restored(s: State, event: Restored, out: Out) -> None:
         return
     if event.error:
         complain(s, out, "bad-body", f"the snapshot that {fetching.offer.sender} sent: {event.error}")
+        found_out(s, fetching.offer.sender)
         return
     offer = fetching.offer
     header = offer.anchor.header

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any, Final
 
 import msgspec
@@ -213,7 +214,7 @@ class State(msgspec.Struct):
     pool: dict[bytes, Pooled] = msgspec.field(default_factory=dict)
     pool_bytes: int = 0
     pool_spends: set[bytes] = msgspec.field(default_factory=set)
-    recent: dict[bytes, int] = msgspec.field(default_factory=dict)
+    recent: OrderedDict[bytes, int] = msgspec.field(default_factory=OrderedDict)
     checks: dict[int, tuple[str, str, int, tuple[bytes, ...]]] = msgspec.field(default_factory=dict)
     check_count: int = 0
     in_check: set[bytes] = msgspec.field(default_factory=set)
@@ -225,6 +226,7 @@ class State(msgspec.Struct):
     requested_at_ms: int = -(1 << 60)
     future: dict[int, tuple[bytes, Certificate, str]] = msgspec.field(default_factory=dict)
     liars: set[str] = msgspec.field(default_factory=set)
+    stalled: dict[str, int] = msgspec.field(default_factory=dict)
     answered: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
     own_checkpoints: dict[int, Checkpoint] = msgspec.field(default_factory=dict)
     checkpoint_votes: dict[int, dict[str, Checkpoint]] = msgspec.field(default_factory=dict)

@@ -8,6 +8,7 @@ ledger can prove it to anyone.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Final
 
 import msgspec
@@ -56,7 +57,7 @@ class Words:
         self.view_changes = 0
         self.evidence: list[EvidenceFound] = []
         self.committed_count = 0
-        self._tracked: dict[bytes, Progress] = {}
+        self._tracked: OrderedDict[bytes, Progress] = OrderedDict()
         runner.listener = self._hear
 
     def progress(self, tx_hash: bytes) -> Progress:
@@ -74,7 +75,7 @@ class Words:
         if known is None:
             known = self._tracked[tx_hash] = Progress(tx_hash, height=self.runner.state.recent.get(tx_hash, 0))
             while len(self._tracked) > MAX_TRACKED:
-                del self._tracked[next(iter(self._tracked))]
+                self._tracked.popitem(last=False)
         return known
 
     def _hear(self, news: Action) -> None:

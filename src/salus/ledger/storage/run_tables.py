@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from array import array
 from collections.abc import Sequence
 from typing import Final
 
 from salus.codec import encode
 from salus.errors import DamagedFile
-from salus.ledger.storage.runs import Changes, Entry, Run, RunSet, pack_prefixes, unpack_prefixes
+from salus.ledger.storage.runs import Changes, Entry, Run, RunSet, unpack_prefixes
 from salus.ledger.storage.schema import PAGE_NUMBER_BITS, page_id, row_checksum
 
 PAGES_DROPPED_A_COMMIT: Final = 64
@@ -80,7 +79,7 @@ class RunTables:
         rows = [(page_id(run, number), data) for run, number, data in changes.pages]
         self._connection.executemany("INSERT INTO pages VALUES (?, ?)", rows)
         for run in changes.new_runs:
-            prefixes = pack_prefixes(run.prefixes)
+            prefixes = run.prefixes.encode()
             checksum = row_checksum(_header(run.number, which, run.order, run.level), prefixes)
             values = (run.number, which, run.order, run.level, prefixes, checksum)
             self._connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)", values)
@@ -93,7 +92,7 @@ class RunTables:
         for number, which, order, level, prefixes, checksum in self._connection.execute(query).fetchall():
             if row_checksum(_header(number, which, order, level), bytes(prefixes)) != checksum:
                 raise DamagedFile(f"run {number} was altered; restore this node from its peers")
-            found.append((which, Run(number, order, level, array("I", unpack_prefixes(bytes(prefixes))))))
+            found.append((which, Run(number, order, level, unpack_prefixes(bytes(prefixes)))))
         return found
 
     def _stored_numbers(self) -> list[int]:

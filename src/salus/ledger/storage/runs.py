@@ -10,19 +10,18 @@ This module is about which pages to write, read and drop; where they lie is the 
 
 from __future__ import annotations
 
-import struct
-from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from types import NoneType
 from typing import Any, Final, Protocol, cast
 
+from salus._native import KeyPrefixes, PrefixSearch
 from salus.codec import decode, encode
 from salus.errors import CodecError, DamagedFile
 
-ENTRIES_A_PAGE: Final = 64
-"""Entries of one page: some kilobytes, one read of the disk."""
+ENTRIES_A_PAGE: Final = 32
+"""Entries of one page: mostly below the 8 KiB of a database page, so that one read of the disk fetches it."""
 FAN_OUT: Final = 8
 """Runs merged into one: an entry is written again once for each factor of eight in size; a read asks a few runs more."""
 MERGE_SLICE: Final = 2
@@ -60,7 +59,7 @@ class Run:
 
     __slots__ = ("level", "number", "order", "prefixes")
 
-    def __init__(self, number: int, order: int, level: int, prefixes: array[int]) -> None:
+    def __init__(self, number: int, order: int, level: int, prefixes: KeyPrefixes) -> None:
         self.number = number
         self.order = order
         self.level = level
@@ -74,18 +73,16 @@ class Run:
         """Number of its pages."""
         return -(-len(self.prefixes) // ENTRIES_A_PAGE)
 
-    def find(self, store: PageStore, key: bytes, place: int) -> bytes | Missing | None:
+    def find(self, store: PageStore, key: bytes, places: range) -> bytes | Missing | None:
         """Value of a key, None if it is marked as deleted, or MISSING.
 
-        :param place: of the first entry with the key's prefix.
+        :param places: of the entries with the key's prefix.
         """
-        prefix = int.from_bytes(key[:4], "big")
-        while place < len(self.prefixes) and self.prefixes[place] == prefix:
+        for place in places:
             page, offset = divmod(place, ENTRIES_A_PAGE)
             found, value = read_entry(store, self.number, page, offset)
             if found == key:
                 return value
-            place += 1
         return MISSING
 
 
@@ -96,17 +93,21 @@ class NewRun:
     """
 
     def __init__(self) -> None:
-        self.prefixes: array[int] = array("I")
+        self._prefixes = bytearray()
         self._rest: list[Entry] = []
 
     def add(self, entries: Sequence[Entry]) -> list[bytes]:
         """Add ascending entries; returns the pages that became full."""
-        self.prefixes.extend(unpack_prefixes(b"".join([key[:4] for key, _ in entries])))
+        self._prefixes += b"".join([key[:4] for key, _ in entries])
         self._rest += entries
         full = len(self._rest) // ENTRIES_A_PAGE * ENTRIES_A_PAGE
         pages = [encode_page(self._rest[i : i + ENTRIES_A_PAGE]) for i in range(0, full, ENTRIES_A_PAGE)]
         del self._rest[:full]
         return pages
+
+    def prefixes(self) -> KeyPrefixes:
+        """Of all keys so far."""
+        return unpack_prefixes(bytes(self._prefixes))
 
     def finish(self) -> list[bytes]:
         """The last page, if entries are left."""
@@ -153,7 +154,7 @@ class Merge:
     def result(self) -> Run:
         """The finished run, in the place of its newest source."""
         newest = self.sources[-1]
-        return Run(self.number, newest.order, newest.level + 1, self._out.prefixes)
+        return Run(self.number, newest.order, newest.level + 1, self._out.prefixes())
 
     def _load(self) -> None:
         for i, run in enumerate(self.sources):
@@ -204,14 +205,14 @@ class RunSet:
 
     def find(self, key: bytes) -> bytes | Missing | None:
         """Newest value of a key, None if it is deleted, or MISSING."""
-        prefix = int.from_bytes(key[:4], "big")
-        for prefixes, run in self._newest_first:
-            place = bisect_left(prefixes, prefix)
-            # Nearly all runs are passed by here: they do not have even the prefix.
-            if place < len(prefixes) and prefixes[place] == prefix:
-                value = run.find(self._store, key, place)
-                if not isinstance(value, Missing):
-                    return value
+        start = 0
+        # Nearly all runs are passed by natively: they do not have even the prefix.
+        while (found := self._search.find(key, start)) is not None:
+            number, first, end = found
+            value = self._newest_first[number].find(self._store, key, range(first, end))
+            if not isinstance(value, Missing):
+                return value
+            start = number + 1
         return MISSING
 
     def entries(self, newest: Sequence[Entry]) -> Iterator[list[tuple[bytes, bytes]]]:
@@ -219,7 +220,7 @@ class RunSet:
         top = NewRun()
         pages = [*top.add(newest), *top.finish()]
         memory = _MemoryPages(self._store, -1, pages)
-        run = Run(-1, 0, 0, top.prefixes)
+        run = Run(-1, 0, 0, top.prefixes())
         merge = Merge(memory, [*self._runs, run], 0, drop_deleted=True)
         while not merge.done:
             for page in merge.step(4 * ENTRIES_A_PAGE):
@@ -259,13 +260,14 @@ class RunSet:
 
     def _set_runs(self, runs: Sequence[Run]) -> None:
         self._runs = sorted(runs, key=_order)
-        self._newest_first = [(run.prefixes, run) for run in reversed(self._runs)]
+        self._newest_first = self._runs[::-1]
+        self._search = PrefixSearch([run.prefixes for run in self._newest_first])
 
     def _fold(self, entries: Sequence[Entry], changes: Changes) -> Run:
         number, new = self._next_number(), NewRun()
         pages = [*new.add(entries), *new.finish()]
         changes.pages += [(number, i, page) for i, page in enumerate(pages)]
-        return Run(number, number, 0, new.prefixes)
+        return Run(number, number, 0, new.prefixes())
 
     def _start_merges(self) -> None:
         busy = {id(run) for merge in self._merges for run in merge.sources}
@@ -345,19 +347,15 @@ def read_entry(store: PageStore, run: int, number: int, offset: int) -> Entry:
     return cast("Entry", entries[offset])
 
 
-def unpack_prefixes(data: bytes) -> tuple[int, ...]:
+def unpack_prefixes(data: bytes) -> KeyPrefixes:
     """Prefixes from four big-endian bytes each.
 
-    :raises DamagedFile: of another length.
+    :raises DamagedFile: of another length, or not ascending.
     """
-    if len(data) % 4:
-        raise DamagedFile(f"a run's prefixes have four bytes each; {len(data)} bytes are damaged or truncated")
-    return struct.unpack(f">{len(data) // 4}I", data)
-
-
-def pack_prefixes(prefixes: array[int]) -> bytes:
-    """Inverse of :func:`unpack_prefixes`."""
-    return struct.pack(f">{len(prefixes)}I", *prefixes)
+    try:
+        return KeyPrefixes(data)
+    except ValueError as error:
+        raise DamagedFile(f"a run's key prefixes are damaged or truncated: {error}") from None
 
 
 def _order(run: Run) -> int:

@@ -30,7 +30,11 @@ from salus.ledger.storage.interface import BlockRow, Head
 FORMAT: Final = 1
 """Version of this file's layout; a newer one is refused, an older one is migrated when there is one."""
 PAGE_NUMBER_BITS: Final = 24
-"""Pages of one run: sixteen million of 64 entries each."""
+"""Pages of one run: sixteen million of 32 entries each."""
+CHECKPOINT_PAGES: Final = 2000
+"""Pages in the WAL after which a commit copies them into the database file."""
+WAL_SUFFIX: Final = "-wal"
+"""SQLite's name for the write-ahead log beside a database."""
 MAX_WRITES_BYTES: Final = 32 * 1024 * 1024
 """Write set of one block: several times its transactions, and the clean-up's thousand deletions."""
 
@@ -124,6 +128,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
     :raises DamagedFile: not such a database. :raises StorageError: in use, unreadable, or of a newer release.
     """
+    make_durable(path)
     try:
         if path.stat().st_size == 0:
             raise DamagedFile(f"{path} is empty: it was truncated; restore this node from its peers in a fresh directory")
@@ -132,7 +137,12 @@ def connect(path: Path) -> sqlite3.Connection:
         raise StorageError(f"{path} cannot be opened: {error}") from None
     try:
         # One process only: the index of the WAL then lives in memory. FULL: the WAL is fsynced at every commit.
-        for setting in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=2000"):
+        for setting in (
+            "locking_mode=EXCLUSIVE",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"wal_autocheckpoint={CHECKPOINT_PAGES}",
+        ):
             connection.execute(f"PRAGMA {setting}").fetchone()
         connection.execute("PRAGMA cache_size=-8192")
         row = connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()
@@ -144,6 +154,27 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise StorageError(f"{path} has format {version}, this release reads format {FORMAT}: use the release that wrote it")
     return connection
+
+
+def make_durable(path: Path) -> None:
+    """Make durable what an earlier process wrote into the database and its WAL.
+
+    A process that was killed between writing a commit and its fsync leaves a block that this one would read from the page
+    cache. A replica that went on from such a block, and then lost it with the power, could vote a second time at its height.
+
+    :raises StorageError: the system cannot say that it is durable, so nothing may be built on it.
+    """
+    try:
+        for file in (path.with_name(path.name + WAL_SUFFIX), path):
+            if file.exists():
+                descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be made durable: {error.strerror}; check the disk, then start again") from None
 
 
 def as_storage_error(path: Path, error: sqlite3.Error) -> StorageError:

@@ -21,6 +21,7 @@ from salus.network.demonstration.stage import DEMO_COST
 from salus.network.embedded import system_ms
 from salus.network.founding import found
 from salus.network.home import Home, slug
+from salus.network.memory import node_environment
 from salus.network.processes import ADMIN, PERSON
 from salus.network.sockets import SocketTransport
 from salus.symmetric import Random
@@ -63,7 +64,8 @@ class ProcessStage:
         command += ["--home", str(self.home), "--sockets", str(self._sockets)]
         log = self._sockets / f"{party}.log"
         with log.open("wb") as stderr:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)  # noqa: S603
+            environment = node_environment()
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=environment)  # noqa: S603
         self._processes[party] = process
         assert process.stdin is not None
         assert process.stdout is not None

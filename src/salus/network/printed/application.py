@@ -125,7 +125,7 @@ class PrintedApplication:
         """None is offered: a node that lags fetches blocks."""
         return b""
 
-    def restore(self, snapshot: bytes, application_hash: bytes) -> None:
+    def restore(self, snapshot: bytes, application_hash: bytes, height: int, time_ms: int) -> None:
         """Always refused; see :meth:`snapshot`."""
         raise Refused("bad-body", "the printed chain has no snapshots")
 
