@@ -137,7 +137,7 @@ def check_delegation(network: bytes, sealed: SealedDelegation) -> CheckedDelegat
     :raises Refused: ``bad-delegation``, ``bad-point``, ``bad-attribute``, ``bad-policy``.
     """
     _require_scope(sealed.scope)
-    decoded = decode_delegation_unchecked(network, sealed)
+    decoded = take_delegation_unchecked(network, sealed)
     try:
         # Without the proof, P could be copied from another owner's delegation, and its partials with it.
         verify_logarithm(labels.DELEGATION_POSSESSION, decoded.P, statement(network, sealed), sealed.proof)
@@ -148,7 +148,7 @@ def check_delegation(network: bytes, sealed: SealedDelegation) -> CheckedDelegat
     return decoded
 
 
-def decode_delegation_unchecked(network: bytes, sealed: SealedDelegation) -> CheckedDelegation:
+def take_delegation_unchecked(network: bytes, sealed: SealedDelegation) -> CheckedDelegation:
     """A delegation that :func:`check_delegation` passed before, from a committed block or the state.
 
     :raises Refused: ``bad-point``, ``bad-policy``.
