@@ -71,8 +71,9 @@ pub trait AffinePoint: Copy + Default + Send + Sync {
     fn xy(&self) -> (Self::Field, Self::Field);
     /// The point of these coordinates.
     fn of(x: Self::Field, y: Self::Field) -> Self;
-    /// The endomorphism: U^2 times the point in G1, U times the point in G2, U the absolute value of the curve parameter.
-    fn next_part(&self) -> Self;
+    /// The point times the value of digit number `part`: U^(2*part) in G1, U^part in G2, U the absolute value of the curve
+    /// parameter, by the endomorphism.
+    fn times_digit(&self, part: usize) -> Self;
     /// Negation.
     fn negate(&self) -> Self {
         let (x, y) = self.xy();
@@ -135,6 +136,9 @@ static FROBENIUS: LazyLock<[blst_fp2; 2]> = LazyLock::new(|| {
     [blst_fp2 { fp: [blst_fp::default(), x] }, blst_fp2 { fp: y }]
 });
 
+/// The norm of the first of them.
+static OMEGA: LazyLock<blst_fp> = LazyLock::new(|| FROBENIUS[0].fp[1].square());
+
 impl AffinePoint for blst_p1_affine {
     type Field = blst_fp;
     const PARTS: usize = 2;
@@ -144,8 +148,11 @@ impl AffinePoint for blst_p1_affine {
     fn of(x: blst_fp, y: blst_fp) -> Self {
         Self { x, y }
     }
-    fn next_part(&self) -> Self {
-        Self { x: self.x.mul(&BETA), y: self.y }.negate()
+    fn times_digit(&self, part: usize) -> Self {
+        match part {
+            0 => *self,
+            _ => Self { x: self.x.mul(&BETA), y: self.y }.negate(),
+        }
     }
 }
 
@@ -158,9 +165,16 @@ impl AffinePoint for blst_p2_affine {
     fn of(x: blst_fp2, y: blst_fp2) -> Self {
         Self { x, y }
     }
-    fn next_part(&self) -> Self {
+    fn times_digit(&self, part: usize) -> Self {
         let conjugate = |a: &blst_fp2| blst_fp2 { fp: [a.fp[0], blst_fp::default().sub(&a.fp[1])] };
-        Self { x: conjugate(&self.x).mul(&FROBENIUS[0]), y: conjugate(&self.y).mul(&FROBENIUS[1]) }.negate()
+        let scaled = |a: &blst_fp2, by: &blst_fp| blst_fp2 { fp: [a.fp[0].mul(by), a.fp[1].mul(by)] };
+        match part {
+            0 => *self,
+            1 => Self { x: conjugate(&self.x).mul(&FROBENIUS[0]), y: conjugate(&self.y).mul(&FROBENIUS[1]) }.negate(),
+            // The second power of the map is multiplication of x by a cube root of unity, and of y by -1.
+            2 => Self { x: scaled(&self.x, &OMEGA), y: self.y }.negate(),
+            _ => self.times_digit(2).times_digit(part - 2),
+        }
     }
 }
 
@@ -190,8 +204,8 @@ fn step<P: AffinePoint>(a: &P, b: &P) -> Step<P> {
 }
 
 /// The sums of the pairs, in order.
-pub fn add_all<P: AffinePoint>(pairs: &[(P, P)]) -> Vec<P> {
-    let steps: Vec<Step<P>> = pairs.iter().map(|(a, b)| step(a, b)).collect();
+pub fn add_all<P: AffinePoint>(pairs: &[(&P, &P)]) -> Vec<P> {
+    let steps: Vec<Step<P>> = pairs.iter().map(|&(a, b)| step(a, b)).collect();
     // before[k]: product of the denominators before the k-th one.
     let mut before = Vec::with_capacity(steps.len());
     let mut product: Option<P::Field> = None;
@@ -222,8 +236,8 @@ pub fn add_all<P: AffinePoint>(pairs: &[(P, P)]) -> Vec<P> {
 /// Shorten every list of points to at most one by adding pairs, all lists at once.
 pub fn sum_all<P: AffinePoint>(lists: &mut [Vec<P>]) {
     loop {
-        let pairs: Vec<(P, P)> =
-            lists.iter().flat_map(|list| list.chunks_exact(2).map(|pair| (pair[0], pair[1]))).collect();
+        let pairs: Vec<(&P, &P)> =
+            lists.iter().flat_map(|list| list.chunks_exact(2).map(|pair| (&pair[0], &pair[1]))).collect();
         if pairs.is_empty() {
             return;
         }

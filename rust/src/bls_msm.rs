@@ -15,8 +15,8 @@ use crate::pool;
 const SHARE: usize = 12;
 /// Terms of one thread below which a sum is not worth splitting: the doublings are done twice.
 const GRAIN: usize = 12;
-/// Terms worked on at once: their tables and digits fill about two megabytes.
-const TERMS_AT_ONCE: usize = 512;
+/// Terms worked on at once: what their digits look up stays within a megabyte or so.
+const TERMS_AT_ONCE: usize = 128;
 
 /// The sum in constant time: one multiplication a term.
 pub fn constant_time<P: CurvePoint>(scalars: &[Raw], points: &[P]) -> P {
@@ -131,24 +131,32 @@ fn at_once<P: CurvePoint>(all: &[(&[Raw], &[P])]) -> Vec<P> {
     let tables = tables::<P>(&P::all_to_affine(&points), &terms, share);
     let width =
         1 + terms.iter().flat_map(|t| &t.digits).map(|d| u128::BITS - d.leading_zeros()).max().unwrap_or(0) as usize;
-    // For each sum and each bit the points to add.
-    let mut lists: Vec<Vec<P::Affine>> = vec![Vec::new(); all.len() * width];
-    for (term, mut table) in terms.iter().zip(tables) {
+    // For each sum, each part and each bit the points to add, before the endomorphism.
+    let parts = P::Affine::PARTS;
+    let mut lists: Vec<Vec<P::Affine>> = vec![Vec::new(); all.len() * parts * width];
+    for (term, table) in terms.iter().zip(&tables) {
         for (part, digit) in term.digits.iter().enumerate() {
-            if part > 0 && term.digits[part..].iter().any(|digit| *digit != 0) {
-                table.iter_mut().for_each(|entry| *entry = entry.next_part());
-            }
+            let first = (term.group * parts + part) * width;
             non_adjacent(*digit, term.entries, |bit, value| {
                 let entry = table[value.unsigned_abs() as usize / 2];
                 let negative = term.negative != (value < 0);
-                lists[term.group * width + bit].push(if negative { entry.negate() } else { entry });
+                lists[first + bit].push(if negative { entry.negate() } else { entry });
             });
         }
     }
     if share {
         sum_all(&mut lists);
     }
-    lists.chunks_exact(width).map(horner::<P>).collect()
+    // The endomorphism, then one list for each sum and each bit.
+    let mut bits: Vec<Vec<P::Affine>> = vec![Vec::new(); all.len() * width];
+    for (place, list) in lists.iter().enumerate() {
+        let (group, part, bit) = (place / (parts * width), place / width % parts, place % width);
+        bits[group * width + bit].extend(list.iter().map(|point| point.times_digit(part)));
+    }
+    if share {
+        sum_all(&mut bits);
+    }
+    bits.chunks_exact(width).map(horner::<P>).collect()
 }
 
 /// The sum over the bits.
@@ -164,12 +172,12 @@ fn tables<P: CurvePoint>(points: &[P::Affine], terms: &[Term], share: bool) -> V
     let mut tables: Vec<Vec<P::Affine>> = points.iter().map(|point| vec![*point]).collect();
     let long: Vec<usize> = (0..terms.len()).filter(|&i| terms[i].entries > 1).collect();
     if share {
-        let doubles = add_all(&long.iter().map(|&i| (points[i], points[i])).collect::<Vec<_>>());
+        let doubles = add_all(&long.iter().map(|&i| (&points[i], &points[i])).collect::<Vec<_>>());
         for k in 1..8 {
-            let growing: Vec<(usize, P::Affine)> =
-                long.iter().zip(&doubles).filter(|(i, _)| terms[**i].entries > k).map(|(i, d)| (*i, *d)).collect();
-            let pairs: Vec<_> = growing.iter().map(|(i, double)| (tables[*i][k - 1], *double)).collect();
-            for ((i, _), sum) in growing.iter().zip(add_all(&pairs)) {
+            let growing: Vec<(usize, &P::Affine)> =
+                long.iter().copied().zip(&doubles).filter(|(i, _)| terms[*i].entries > k).collect();
+            let sums = add_all(&growing.iter().map(|(i, double)| (&tables[*i][k - 1], *double)).collect::<Vec<_>>());
+            for ((i, _), sum) in growing.iter().zip(sums) {
                 tables[*i].push(sum);
             }
         }
