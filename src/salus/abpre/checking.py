@@ -7,7 +7,7 @@ another.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -22,8 +22,7 @@ from salus.abpre.capsules import (
     delta_context_of,
 )
 from salus.abpre.hashing import attribute_points, coefficient_bytes, domain, point_a, point_g_tilde
-from salus.abpre.policy import Policy
-from salus.abpre.scalars import fr
+from salus.abpre.scalars import ONE, fr
 from salus.abpre.span import kernel
 from salus.codec import encode
 from salus.errors import Refused, refuse_unless
@@ -36,23 +35,24 @@ from salus.groups.bls12_381 import (
     g1_msm_vartime,
     g1_sum,
     g2_msm_groups_vartime,
+    g2_msm_vartime,
     multi_pairing,
 )
 
 BATCH_MAX: Final = 1024
 """Capsules of one batch: a block's worth."""
+LONG_SUM: Final = 32
+"""Terms from which a sum goes to the extension alone: it then splits the sum over the cores, and its tables stay in the cache."""
 
 
 class _Equation(msgspec.Struct, frozen=True):
-    """One capsule's terms: z of the rows, c of A, and (coefficient, left, right) of each ``e(left, g2) = e(right, A2)``."""
+    """One capsule's terms: its rows with z, c of A and A3, d of D and of the point H that D is a multiple of."""
 
-    policy: Policy
-    B: tuple[G1, ...]
-    C: tuple[G2, ...]
-    A2: G2
+    capsule: Capsule | DeltaCapsule
     z: list[int]
     c: int
-    bound: list[tuple[int, G1, G1]]
+    d: int
+    H: G1
 
 
 def check(capsule: Capsule, aad: bytes) -> VerifiedCapsule:
@@ -75,8 +75,9 @@ def check2(capsule: DeltaCapsule, aad: bytes) -> VerifiedDeltaCapsule:
 def check_batch(items: Sequence[tuple[Capsule, bytes]]) -> list[VerifiedCapsule]:
     """Check many type 1 capsules in one product of pairings, attributes merged.
 
-    1. Coefficients of 128 bits from a hash of the whole batch: for each capsule its weight c (1 for the first), the free
-       coordinates of z with ``z^T M = (c, 0, .., 0)``, tau_1 and tau_2.
+    1. Coefficients of 128 bits from a hash of the whole batch: kappa, and for each capsule c (1 for the first), tau_2 and the
+       free coordinates of z with ``z^T M = (c, 0, .., 0)``; ``tau_1 = kappa*c``, so that A and g~ take one multiplication.
+       A batch with wrong rows, A3 or D passes for about one draw in 2^126.
     2. The product over all capsules of ``e(sum z_i*B_i + tau_1*A3 + tau_2*D, g2)``, ``e(-c*A - tau_1*g~ - tau_2*H4, A2)`` and
        ``prod_x e(H(x), sum_{rho(i)=x} z_i*C_i)`` is 1.
 
@@ -84,21 +85,17 @@ def check_batch(items: Sequence[tuple[Capsule, bytes]]) -> list[VerifiedCapsule]
     :raises Refused: ``bad-capsule`` if any one of them is bad; :func:`bad_ones` tells which.
     """
     _require_batch(len(items))
+    capsules = [capsule for capsule, _ in items]
     contexts = [context_of(capsule.policy, aad) for capsule, aad in items]
     fields = [
-        encode((context, c.A1, c.encoded_A2, c.encoded_A3, c.rows.encoded))
-        for context, (c, _) in zip(contexts, items, strict=True)
+        encode((context, c.A1, c.encoded_A2, c.encoded_A3, c.rows.encoded)) for context, c in zip(contexts, capsules, strict=True)
     ]
     points = g1_hash_batch(fields, domain(labels.ABPRE_H4))
-    seed = _seed([(field, capsule.encoded_D) for field, (capsule, _) in zip(fields, items, strict=True)])
-    equations = []
-    for number, ((capsule, _), H4) in enumerate(zip(items, points, strict=True)):
-        draw = _Draw(labels.ABPRE_CHECK, seed, number, capsule.policy)
-        c = draw() if number else 1
-        z = kernel(capsule.policy, c, draw)
-        bound = [(draw(), capsule.A3, point_g_tilde()), (draw(), capsule.D, H4)]
-        equations.append(_Equation(capsule.policy, capsule.rows.B, capsule.rows.C, capsule.A2, z, c, bound))
-    _require_one(equations)
+    seed = _seed(fields, capsules)
+    kappa = int.from_bytes(coefficient_bytes(labels.ABPRE_CHECK, seed, 1), "big")
+    equations = _equations(labels.ABPRE_CHECK, seed, capsules, points)
+    A3 = g1_msm_vartime([fr(equation.c) for equation in equations], [capsule.A3 for capsule in capsules])
+    _require_one(equations, point_a() + point_g_tilde().mul(fr(kappa)), A3.mul(fr(kappa)))
     return [VerifiedCapsule(capsule, aad) for capsule, aad in items]
 
 
@@ -108,18 +105,11 @@ def check2_batch(items: Sequence[tuple[DeltaCapsule, bytes]]) -> list[VerifiedDe
     :raises Refused: ``bad-capsule``.
     """
     _require_batch(len(items))
+    capsules = [capsule for capsule, _ in items]
     contexts = [delta_context_of(capsule.policy, aad) for capsule, aad in items]
-    fields = [encode((context, c.A1, c.encoded_A2, c.rows.encoded)) for context, (c, _) in zip(contexts, items, strict=True)]
+    fields = [encode((context, c.A1, c.encoded_A2, c.rows.encoded)) for context, c in zip(contexts, capsules, strict=True)]
     points = g1_hash_batch(fields, domain(labels.ABPRE_H6))
-    seed = _seed([(field, capsule.encoded_D) for field, (capsule, _) in zip(fields, items, strict=True)])
-    equations = []
-    for number, ((capsule, _), H6) in enumerate(zip(items, points, strict=True)):
-        draw = _Draw(labels.ABPRE_CHECK_PRIME, seed, number, capsule.policy)
-        c = draw() if number else 1
-        z = kernel(capsule.policy, c, draw)
-        bound = [(draw(), capsule.D, H6)]
-        equations.append(_Equation(capsule.policy, capsule.rows.B, capsule.rows.C, capsule.A2, z, c, bound))
-    _require_one(equations)
+    _require_one(_equations(labels.ABPRE_CHECK_PRIME, _seed(fields, capsules), capsules, points), point_a(), G1.identity())
     return [VerifiedDeltaCapsule(capsule, aad) for capsule, aad in items]
 
 
@@ -147,63 +137,87 @@ def _require_batch(count: int) -> None:
     refuse_unless(1 <= count <= BATCH_MAX, "too-large", f"a batch has 1 to {BATCH_MAX} capsules")
 
 
-def _seed(parts: Sequence[tuple[bytes, bytes]]) -> bytes:
+def _seed(fields: Sequence[bytes], capsules: Sequence[Capsule | DeltaCapsule]) -> bytes:
+    """A hash of the whole batch."""
     hasher = hashlib.sha512()
-    for field, D in parts:
-        hasher.update(hashlib.sha512(field + D).digest())
+    for field, capsule in zip(fields, capsules, strict=True):
+        hasher.update(hashlib.sha512(field + capsule.encoded_D).digest())
     return hasher.digest()
 
 
-class _Draw:
-    """Integers of 128 bits for one capsule of a batch; a policy of n rows needs fewer than n + 3."""
+def _equations(label: str, seed: bytes, capsules: Sequence[Capsule | DeltaCapsule], points: Sequence[G1]) -> list[_Equation]:
+    """Step 1 for each capsule; a policy of n rows draws fewer than n + 2 integers."""
+    equations = []
+    for number, (capsule, H) in enumerate(zip(capsules, points, strict=True)):
+        stream = coefficient_bytes(label, seed + number.to_bytes(4, "big"), len(capsule.policy.rows) + 2)
+        starts = iter(range(0, len(stream), 16))
 
-    def __init__(self, label: str, seed: bytes, number: int, policy: Policy) -> None:
-        self._stream = coefficient_bytes(label, seed + number.to_bytes(4, "big"), len(policy.rows) + 3)
-        self._at = 0
+        def draw(stream: bytes = stream, starts: Iterator[int] = starts) -> int:
+            at = next(starts)
+            return int.from_bytes(stream[at : at + 16], "big")
 
-    def __call__(self) -> int:
-        self._at += 16
-        return int.from_bytes(self._stream[self._at - 16 : self._at], "big")
+        c, d = draw() if number else 1, draw()
+        equations.append(_Equation(capsule, kernel(capsule.policy, c, draw), c, d, H))
+    return equations
 
 
-def _require_one(equations: Sequence[_Equation]) -> None:
-    """Step 2 of :func:`check_batch`."""
-    left: tuple[list[Fr], list[G1]] = ([], [])
+def _require_one(equations: Sequence[_Equation], base: G1, A3: G1) -> None:
+    """Step 2 of :func:`check_batch`.
+
+    :param base: what c multiplies beside A2: ``A + kappa*g~``, or A for type 2.
+    :param A3: ``sum tau_1*A3`` over the batch.
+    """
+    left: tuple[list[Fr], list[G1]] = ([ONE], [A3])
     right: list[tuple[list[Fr], list[G1]]] = []
     by_attribute: dict[str, tuple[list[Fr], list[G2]]] = {}
     for equation in equations:
+        capsule = equation.capsule
         scalars = _scalars(equation.z)
-        _add_rows(left, equation, scalars)
-        for x, scalar, C in zip(equation.policy.rows, scalars, equation.C, strict=True):
-            terms = by_attribute.setdefault(x, ([], []))
-            terms[0].append(scalar)
-            terms[1].append(C)
-        mine: tuple[list[Fr], list[G1]] = ([fr(-equation.c)], [point_a()])
-        for tau, ours, theirs in equation.bound:
-            left[0].append(fr(tau))
-            left[1].append(ours)
-            mine[0].append(fr(-tau))
-            mine[1].append(theirs)
-        right.append(mine)
-    sums = g2_msm_groups_vartime(list(by_attribute.values()))
+        _add_rows(left, capsule.rows.B, equation.z, scalars)
+        for x, scalar, C in zip(capsule.policy.rows, scalars, capsule.rows.C, strict=True):
+            terms = by_attribute.get(x)
+            if terms is None:
+                by_attribute[x] = ([scalar], [C])
+            else:
+                terms[0].append(scalar)
+                terms[1].append(C)
+        left[0].append(fr(equation.d))
+        left[1].append(capsule.D)
+        right.append(([fr(-equation.c), fr(-equation.d)], [base, equation.H]))
     pairs = [(g1_msm_vartime(*left), G2.generator())]
-    pairs += zip(g1_msm_groups_vartime(right), [equation.A2 for equation in equations], strict=True)
-    pairs += zip(attribute_points(list(by_attribute)), sums, strict=True)
+    pairs += zip(g1_msm_groups_vartime(right), [equation.capsule.A2 for equation in equations], strict=True)
+    pairs += zip(attribute_points(list(by_attribute)), _sums(list(by_attribute.values())), strict=True)
     if not multi_pairing(pairs).is_one():
         raise Refused("bad-capsule", "the capsule's points do not fit its policy and additional data")
 
 
+def _sums(groups: Sequence[tuple[list[Fr], list[G2]]]) -> list[G2]:
+    """The sum of each attribute: nothing to do for one term of coefficient 1, one call each for long ones, one for the others."""
+    sums: list[G2 | None] = [None] * len(groups)
+    short: list[int] = []
+    for number, (scalars, points) in enumerate(groups):
+        if len(points) == 1 and scalars[0] is ONE:
+            sums[number] = points[0]
+        elif len(points) >= LONG_SUM:
+            sums[number] = g2_msm_vartime(scalars, points)
+        else:
+            short.append(number)
+    for number, found in zip(short, g2_msm_groups_vartime([groups[number] for number in short]), strict=True):
+        sums[number] = found
+    return [found for found in sums if found is not None]
+
+
 def _scalars(z: Sequence[int]) -> list[Fr]:
     """Scalars of z; under ``and`` all are equal."""
-    known = {value: fr(value) for value in set(z)}
+    known = {value: fr(value) if value != 1 else ONE for value in set(z)}
     return [known[value] for value in z]
 
 
-def _add_rows(left: tuple[list[Fr], list[G1]], equation: _Equation, scalars: Sequence[Fr]) -> None:
+def _add_rows(left: tuple[list[Fr], list[G1]], B: Sequence[G1], z: Sequence[int], scalars: Sequence[Fr]) -> None:
     """Add ``sum z_i*B_i``, points of one coefficient added up first."""
     by_value: dict[int, list[int]] = {}
-    for row, value in enumerate(equation.z):
+    for row, value in enumerate(z):
         by_value.setdefault(value, []).append(row)
     for rows in by_value.values():
         left[0].append(scalars[rows[0]])
-        left[1].append(g1_sum([equation.B[row] for row in rows]) if len(rows) > 1 else equation.B[rows[0]])
+        left[1].append(g1_sum([B[row] for row in rows]) if len(rows) > 1 else B[rows[0]])

@@ -3,8 +3,8 @@
 Column 0 stands for the secret. The parts of a gate share its vector v. Of ``or`` every part has v. Of ``and`` the parts have
 ``v + e_1``, ``-e_1 + e_2``, .., ``-e_(n-1)``, which add up to v. Of ``k of`` part i, counted from 1, has
 ``v + C(i,1)*e_1 + .. + C(i,k-1)*e_(k-1)``: a polynomial of degree k - 1 written in binomials, at i; its value at 0 is v.
-Entries are integers, 1 and -1 but for ``k of``. (Lewko and Waters, "Decentralizing attribute-based encryption", appendix G, has the first
-two for two parts.)
+Entries are integers, 1 and -1 but for ``k of``. (Lewko and Waters, "Decentralizing attribute-based encryption", appendix G,
+has the first two for two parts.)
 
 Everything here is about public values: policies, sets of attributes, coefficients of checks.
 """

@@ -86,7 +86,7 @@ def without_match(parameters, verified, element, reason):
 
 @pytest.mark.parametrize("name", ALTERATIONS)
 def test_without_check_and_match_each_wins(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    weaken(monkeypatch, checking._require_one, lambda equations: None)
+    weaken(monkeypatch, checking._require_one, lambda *terms: None)
     weaken(monkeypatch, opening.open_and_match, without_match)
     assert play(adversary(ALTERATIONS[name]), POLICY, 4) == [True] * 4
 
@@ -94,7 +94,7 @@ def test_without_check_and_match_each_wins(name: str, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("name", ALTERATIONS)
 def test_either_alone_refuses(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Check and match guard each other: the owner's terminal is safe from a node that let a bad capsule through."""
-    weaken(monkeypatch, checking._require_one, lambda equations: None)
+    weaken(monkeypatch, checking._require_one, lambda *terms: None)
     assert play(adversary(ALTERATIONS[name]), POLICY, 2) == [None] * 2
     monkeypatch.undo()
     weaken(monkeypatch, opening.open_and_match, without_match)
@@ -121,7 +121,7 @@ def transform_elsewhere(challenger: Challenger) -> int | None:
 
 def test_re_encryption_and_re_decapsulation_oracles_tell_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert play(transform_elsewhere, POLICY, 4) == [None] * 4
-    weaken(monkeypatch, checking._require_one, lambda equations: None)
+    weaken(monkeypatch, checking._require_one, lambda *terms: None)
     weaken(monkeypatch, opening.open_and_match, without_match)
     monkeypatch.setattr("support.abpre_world.open_and_match", opening.open_and_match)
     assert play(transform_elsewhere, POLICY, 4) == [True] * 4

@@ -60,11 +60,13 @@ def shift(row: int, by: G1):
     return spoil
 
 
-def check_without_rows(equations) -> None:
+def check_without_rows(equations, base, A3) -> None:
     """A3 and D alone."""
     for equation in equations:
-        for _, ours, theirs in equation.bound:
-            refuse_unless(pairing([(ours, G2.generator()), (-theirs, equation.A2)]).is_one(), "bad-capsule")
+        capsule = equation.capsule
+        bound = [(capsule.D, equation.H)] + ([(capsule.A3, point_g_tilde())] if isinstance(capsule, Capsule) else [])
+        for ours, theirs in bound:
+            refuse_unless(pairing([(ours, G2.generator()), (-theirs, capsule.A2)]).is_one(), "bad-capsule")
 
 
 POLICIES = {

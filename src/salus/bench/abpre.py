@@ -1,0 +1,48 @@
+"""``salus bench abpre``: what sharing under attribute policies costs, beside its floors and beside a peer, in one run.
+
+To add a part, append ``(what it measures, function)`` to :data:`PARTS`, as in :mod:`salus.bench.consultation`.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from salus.bench.abpre_peers import peers
+from salus.bench.abpre_scheme import scheme, sizes
+from salus.bench.consultation import publish
+from salus.bench.model import Context, PartFunction, Progress, Result, no_progress, run_parts
+from salus.bench.plots import draw
+from salus.symmetric import Random
+
+NAME: Final = "abpre"
+
+PARTS: Final[list[tuple[str, PartFunction]]] = [
+    ("operations of the scheme beside their floors", scheme),
+    ("the scheme beside tkn20", peers),
+    ("sizes", sizes),
+]
+"""What is measured, in order."""
+
+
+def run(
+    output_dir: Path | None,
+    quick: bool = False,
+    progress: Progress = no_progress,
+    random: Random = os.urandom,
+    docs_dir: Path | None = None,
+) -> Result:
+    """Run the bench, as :func:`salus.bench.consultation.run` does; one core unless a row says otherwise.
+
+    :raises SalusError: the directory cannot be written, or matplotlib is missing for the plots.
+    """
+    with tempfile.TemporaryDirectory(prefix="salus-bench-") as work:
+        result = run_parts(NAME, PARTS, Context(quick=quick, random=random, work=Path(work)), progress)
+    if output_dir is not None:
+        result.write(output_dir)
+        draw(result.plots, output_dir)
+    if docs_dir is not None:
+        publish(result, docs_dir)
+    return result
