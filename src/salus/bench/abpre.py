@@ -15,6 +15,7 @@ from salus.bench.abpre_scheme import scheme, sizes
 from salus.bench.consultation import publish
 from salus.bench.model import Context, PartFunction, Progress, Result, no_progress, run_parts
 from salus.bench.plots import draw
+from salus.bench.threshold import thresholds
 from salus.symmetric import Random
 
 NAME: Final = "abpre"
@@ -23,6 +24,7 @@ PARTS: Final[list[tuple[str, PartFunction]]] = [
     ("operations of the scheme beside their floors", scheme),
     ("the scheme beside tkn20", peers),
     ("sizes", sizes),
+    ("thresholds by committee size", thresholds),
 ]
 """What is measured, in order."""
 

@@ -7,7 +7,8 @@ holds its digest. Steps: docs/protocol/sharing-thresholds.md, "delegations".
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -25,9 +26,11 @@ from salus.abpre.threshold.committee import SUITE, UNSIGNED, G1Point, G2Point, P
 from salus.abpre.threshold.g1_proofs import prove_logarithm, verify_logarithm
 from salus.codec import Bytes32, Message, Size, encode
 from salus.errors import Refused, refuse_unless
-from salus.groups.bls12_381 import G1, G2, decode_g1, decode_g2, random_fr
+from salus.groups.bls12_381 import G1, G2, decode_g1, decode_g1_batch, decode_g2, random_fr
 from salus.symmetric import Random, h2
 
+ATTACHMENTS_MAX: Final = 65_536
+"""Attachments of one call: 3 MiB; more are checked call by call."""
 Scope = Annotated[str, Size(1, ATTRIBUTE_CHARACTERS_MAX)]
 
 
@@ -168,6 +171,18 @@ def check_attachment(network: bytes, sealed: SealedDelegation, c: bytes) -> G1:
         digest_of_c(network, sealed.delegation, c) == sealed.c_digest, "bad-delegation", "this is not the delegation's c"
     )
     return decode_g1(c, "c")
+
+
+def check_attachments(network: bytes, items: Sequence[tuple[bytes, bytes, bytes]]) -> None:
+    """A new member's check of what it fetched before it becomes active (hand-over, step 5), points in one native batch.
+
+    :param items: (delegation id, c_digest as the ledger holds it, c) each, 1 to 65,536.
+    :raises Refused: ``bad-delegation`` for another digest, ``bad-point``.
+    """
+    refuse_unless(1 <= len(items) <= ATTACHMENTS_MAX, "too-large", f"1 to {ATTACHMENTS_MAX} attachments at a time")
+    for delegation, digest, c in items:
+        refuse_unless(digest_of_c(network, delegation, c) == digest, "bad-delegation", "this is not the delegation's c")
+    decode_g1_batch([c for _, _, c in items], "c")
 
 
 def _require_scope(scope: str) -> None:
