@@ -41,6 +41,7 @@ from salus.network.printed.messages import Ordered, decode_ordered
 from salus.records.file import recognise_bytes
 from salus.records.info import RecordInfo
 from salus.records.waveform import Header, parse_header
+from salus.search.extraction import Extraction, extract_bytes
 from salus.terminal.sealed import SealedFile
 from salus.terminal.sealed import parse as parse_sealed
 from salus.terminal.wallet import WalletContent, decode_content
@@ -145,6 +146,10 @@ OTHER_DECODERS: dict[str, tuple[Decode, bytes]] = {
     **{
         f"record, {name}": (gives(recognise_bytes, RecordInfo), seed)
         for name, seed in {"FHIR": FHIR, "HL7 v2": HL7, "C-CDA": CCDA, "DICOM": DICOM, "other": b"%PDF-1.4\n"}.items()
+    },
+    **{
+        f"keywords, {name}": (gives(extract_bytes, Extraction), seed)
+        for name, seed in {"FHIR": FHIR, "HL7 v2": HL7, "C-CDA": CCDA, "DICOM": DICOM}.items()
     },
 }
 """Name -> how to try it, and a valid input."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from salus.search.tags import discoverable_key, reader_key, tag_of
+from salus.symmetric import xor
 from support.search_world import NETWORK, SearchWorld
 
 ROUNDS = 400
@@ -114,10 +115,8 @@ def compares_with_other_records(view: View) -> bool:
 
 def combines_known_tags(view: View) -> bool:
     """Linear relations: the difference of tags against the difference of record ids, for every known tag of the word."""
-    xor = lambda a, b: bytes(x ^ y for x, y in zip(a, b, strict=True))  # noqa: E731
-    return any(
-        xor(view.challenge, tag) in (xor(view.rid, rid), view.rid, rid) for word, rid, tag in view.known if word == view.word
-    )
+    known = [(rid, tag) for word, rid, tag in view.known if word == view.word]
+    return any(xor(view.challenge, tag) in (xor(view.rid, rid), view.rid, rid) for rid, tag in known)
 
 
 def looks_at_the_bits(view: View) -> bool:

@@ -1,7 +1,7 @@
 """Claim: who has no index key learns nothing about a tag, not even with the word's token and every other tag in hand.
 
-The harness is the same for this project's tags, for the seed's MAC under global parameters, and for tags with one repair taken out;
-against those it must succeed.
+The harness is the same for this project's tags, for the seed's MAC under global parameters, and for tags with one repair taken
+out; against those it must succeed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def test_the_number_of_tags_tells_a_power_of_two_only(world: SearchWorld) -> Non
 
 
 def test_the_order_of_tags_does_not_tell_real_ones_from_padding(world: SearchWorld) -> None:
-    """Places of the only real tag among eight, over many records: as often in one as in another. Unsorted it would be the first."""
+    """Places of the only real tag among eight, over many records: one as often as another. Unsorted it would be the first."""
     x, ik, (token,) = world.random(32), world.random(32), world.tokens(["hypertension"])
     places = [0] * 8
     for _ in range(800):
