@@ -1,7 +1,8 @@
-"""What the checks of a block leave to be verified together: Schnorr signatures, and encodings that must be points.
+"""What the checks of a block leave to be verified together: Schnorr signatures, encodings that must be points, capsules.
 
-A check that needs a member's signature returns a :class:`Claim`, one that needs a point a :class:`PointClaim`; at the end
-of the block all of them are verified in native batches, on all cores and without the interpreter lock. Every replica
+A check that needs a member's signature returns a :class:`Claim`, one that needs a point a :class:`PointClaim`, one that needs a
+capsule a :class:`CapsuleClaim`; at the end of the block all of them are verified in native batches, on all cores and without the
+interpreter lock. What is dear and comes alone (an aggregate of BLS signatures, a delegation) is a :class:`LateClaim`. Every replica
 verifies for itself: the weights of the signatures' one equation come from its own operating system, so nobody can choose
 signatures to fit them, and no two replicas depend on the same ones.
 """
@@ -9,7 +10,7 @@ signatures to fit them, and no two replicas depend on the same ones.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
@@ -17,6 +18,9 @@ from typing import Any, Final
 import msgspec
 
 from salus._native import schnorr_verify_batch
+from salus.abpre.capsules import Capsule, CapsuleMessage
+from salus.abpre.checking import BATCH_MAX as CAPSULES_MAX
+from salus.abpre.checking import bad_ones, check_batch
 from salus.codec import encode
 from salus.errors import Refused, refuse_unless
 from salus.groups.proofs import SIGNATURE_BYTES
@@ -67,7 +71,51 @@ class PointClaim(msgspec.Struct, frozen=True):
         return Refused("bad-point", f"{self.what}: not the canonical encoding of a point, or the identity")
 
 
-AnyClaim = Claim | PointClaim
+class CapsuleClaim(msgspec.Struct, frozen=True):
+    """A statement that Check accepts a type 1 capsule; all capsules of a block take one product of pairings.
+
+    :ivar capsule: decoded by the check, :func:`decoded_capsule`. :ivar aad: its additional data. :ivar what: for the error.
+    """
+
+    capsule: CapsuleMessage
+    aad: bytes
+    what: str = ""
+
+    def refusal(self) -> Refused:
+        """The error that names this claim."""
+        return Refused("bad-capsule", f"{self.what}: the capsule's points do not fit its policy and additional data")
+
+
+class LateClaim(msgspec.Struct, frozen=True):
+    """A statement that a pure function of public values accepts them, run once the block's other transactions passed.
+
+    :ivar name: of the function. :ivar about: codec value with everything that the answer depends on.
+    :ivar run: does it. :raises Refused: as ``run`` does.
+    """
+
+    name: str
+    about: Any
+    run: Callable[[], object]
+
+    def refusal(self) -> Refused:
+        """What ``run`` refuses with."""
+        try:
+            self.run()
+        except Refused as refused:
+            return refused
+        raise AssertionError(f"{self.name} refused before")  # a pure function answers the same each time
+
+
+AnyClaim = Claim | PointClaim | CapsuleClaim | LateClaim
+
+
+@lru_cache(maxsize=128)
+def decoded_capsule(message: CapsuleMessage) -> Capsule:
+    """A capsule's points and policy, decoded once for pool, proposal and block.
+
+    :raises Refused: ``bad-policy``, ``too-large``, ``bad-point``, ``bad-capsule``.
+    """
+    return Capsule.from_message(message)
 
 
 class VerifiedClaims:
@@ -92,15 +140,16 @@ def failing_claims(claims: Sequence[AnyClaim], verified: VerifiedClaims | None =
 
     :param verified: claims known to be good are skipped, and good ones are added.
     """
-    signatures: list[int] = []
-    points: list[int] = []
+    places: dict[type, list[int]] = {Claim: [], PointClaim: [], CapsuleClaim: [], LateClaim: []}
     digests: dict[int, bytes] = {}
     for index, claim in enumerate(claims):
         digest = _digest(claim)
         if verified is None or digest not in verified:
             digests[index] = digest
-            (points if isinstance(claim, PointClaim) else signatures).append(index)
-    bad = _failing_signatures(claims, signatures) | _failing_points(claims, points)
+            places[type(claim)].append(index)
+    bad = _failing_signatures(claims, places[Claim]) | _failing_points(claims, places[PointClaim])
+    bad |= _failing_capsules(claims, places[CapsuleClaim])
+    bad |= {place for place in places[LateClaim] if not _runs(claims[place])}
     if verified is not None:
         for index, digest in digests.items():
             if index not in bad:
@@ -126,6 +175,10 @@ def _digest(claim: AnyClaim) -> bytes:
     """
     if isinstance(claim, PointClaim):
         return b"point" + claim.data
+    if isinstance(claim, CapsuleClaim):
+        return b"capsule" + sha256(encode((claim.capsule.to_value(), claim.aad))).digest()
+    if isinstance(claim, LateClaim):
+        return b"late" + sha256(encode((claim.name, claim.about))).digest()
     whole = (claim.label, claim.suite, claim.public, claim.fields, claim.message, claim.signature)
     return sha256(encode(whole)).digest()
 
@@ -169,6 +222,32 @@ def _failing_points(claims: Sequence[AnyClaim], places: Sequence[int]) -> set[in
     except ValueError:
         return {place for place, one in zip(places, data, strict=True) if not _is_point(one)}
     return set()
+
+
+def _failing_capsules(claims: Sequence[AnyClaim], places: Sequence[int]) -> set[int]:
+    """Which of the claims at ``places``, all of capsules, do not hold."""
+    bad: set[int] = set()
+    for start in range(0, len(places), CAPSULES_MAX):
+        part = places[start : start + CAPSULES_MAX]
+        items = []
+        for place in part:
+            claim = claims[place]
+            assert isinstance(claim, CapsuleClaim)
+            items.append((decoded_capsule(claim.capsule), claim.aad))
+        try:
+            check_batch(items)
+        except Refused:
+            bad.update(part[i] for i in bad_ones(items))
+    return bad
+
+
+def _runs(claim: AnyClaim) -> bool:
+    assert isinstance(claim, LateClaim)
+    try:
+        claim.run()
+    except Refused:
+        return False
+    return True
 
 
 def _is_point(data: bytes) -> bool:

@@ -17,6 +17,8 @@ class AttributeGrant(Message, frozen=True):
     :ivar atoms: without a year (``role:doctor``), ascending; none of them ``own:``.
     :ivar first_year, last_year: years that the grant covers, both included (``role:doctor@2026``); 0, 0: without a year.
     :ivar expires_ms: block time at which the grant ends.
+    :ivar sequence: one more than that of the last grant or revocation for this institution, from 1: an old grant, submitted
+        again by anyone, must not undo a revocation.
     """
 
     KIND = "attribute.grant"
@@ -26,20 +28,21 @@ class AttributeGrant(Message, frozen=True):
     first_year: int
     last_year: int
     expires_ms: int
+    sequence: int
     signature: Bytes64
 
 
 class AttributeRevocation(Message, frozen=True):
     """The centre ends every grant of these attributes to an institution.
 
-    :ivar atoms: without a year, ascending. :ivar revoked_ms: of its signing: grants made later in block time are not meant.
+    :ivar atoms: without a year, ascending. :ivar sequence: as in a grant.
     """
 
     KIND = "attribute.revoke"
 
     institution: Name
     atoms: Annotated[tuple[Attribute, ...], Size(1, ATOMS_MAX)]
-    signed_ms: int
+    sequence: int
     signature: Bytes64
 
 

@@ -16,7 +16,7 @@ class DelegationCreation(Message, frozen=True):
 
     :ivar sealed: the public part; ``sealed.scope`` is ``own:<x>``, its policy names no ``own:``.
     :ivar index_key: way ``delegation``, about = the delegation's id; None if its readers may not search.
-    :ivar c_kept: nodes' receipts for c; object id = the delegation's id, digest = ``sealed.c_digest``.
+    :ivar c_kept: nodes' receipts for c; kind ``delegation-c``, object id = the delegation's id, digest = ``sealed.c_digest``.
     """
 
     KIND = "delegation.create"

@@ -31,7 +31,7 @@ class RecordContent(Message, frozen=True):
 
     :ivar capsule: under ``own:<x> or (sharing policy)``, its aad :func:`..records.record_aad`.
     :ivar metadata: :func:`salus.records.record.metadata_hash` of the sealed metadata.
-    :ivar metadata_kept: nodes' receipts for it; object id: rid padded, see :func:`..attachments.metadata_object`.
+    :ivar metadata_kept: nodes' receipts for it; kind ``metadata``, object id = rid.
     :ivar digest_tag: :func:`..records.digest_tag` of the body's digest. :ivar uploads: of each cloud that keeps the body.
     """
 

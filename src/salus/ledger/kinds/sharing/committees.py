@@ -1,0 +1,367 @@
+"""Epochs of sharing: encryption keys, the deal of alpha, boxed deals of z and of the keyword key, complaints, hand-over.
+
+The secret halves are the nodes' (:mod:`salus.abpre.threshold`); here is what everyone checks. Steps:
+docs/protocol/sharing-ledger.md, "epochs of sharing".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+from msgspec.structs import replace
+
+from salus.abpre.threshold import hand_over
+from salus.abpre.threshold.alpha import FRESH, AlphaDeal, AlphaSharing, CheckedAlphaDeal, check_alpha_deal, fix_alpha
+from salus.abpre.threshold.committee import SEATS_MAX, Committee
+from salus.abpre.threshold.epoch_keys import SharingKey, check_sharing_key, make_seat
+from salus.abpre.threshold.scalar_deals import Complaint, ScalarDeal, ScalarSharing, check_scalar_deal, judge_complaint
+from salus.consultation.registration import NODE
+from salus.errors import Refused, refuse_unless
+from salus.ledger.kinds.misbehaviour import record_conviction
+from salus.ledger.kinds.parties import VALIDATORS, is_live_node, live_party
+from salus.ledger.kinds.sharing.claims import seated_node
+from salus.ledger.kinds.sharing.committee_state import (
+    ALPHA,
+    ALPHA_DEALS,
+    COMMITTEES,
+    EPOCHS,
+    SCALAR_DEALS,
+    SCALAR_PURPOSES,
+    SCALARS,
+    STATUS,
+    DealRef,
+    ScalarPhase,
+    SharingEpoch,
+    SharingStatus,
+    alpha_public,
+    committee_of,
+    deal_key,
+    decoded_alpha,
+    decoded_scalar,
+    epoch_key,
+    find_epoch,
+    pending_epoch,
+    scalar_key,
+    scalar_public,
+    status,
+)
+from salus.ledger.kinds.sharing.constants import SHARING_VERSION, sharing_constants
+from salus.ledger.kinds.sharing.messages.keys import SharingFix
+from salus.ledger.signatures import AnyClaim
+from salus.ledger.state import Overlay, StateView
+from salus.ledger.transactions import BlockContext, KindSpec, Transaction
+
+FALSE_SHARE: Final = "false-share"
+"""Offence of a dealer whose box holds no good share."""
+_CHECKS_KEPT: Final = 256
+"""Deals and keys whose checks passed: a set-up of 127 seats has a few hundred, and each is looked at three times."""
+
+
+def next_sharing_epoch(view: StateView, time_ms: int) -> int:
+    """Which epoch collects keys at block time ``time_ms``: the pending one, or the next if one is due.
+
+    :raises Refused: ``not-started`` while the current epoch is to go on.
+    """
+    standing = status(view)
+    if standing.pending:
+        return standing.pending
+    current = find_epoch(view, standing.current)
+    if current is not None and set(current.members) == {m.name for m in VALIDATORS.need(view, b"").members}:
+        due_ms = current.started_ms + sharing_constants(view).epoch_length_ms
+        refuse_unless(time_ms >= due_ms, "not-started", f"epoch {current.epoch} of sharing goes on until {due_ms}")
+    return standing.current + 1
+
+
+class _Key:
+    """Epochs of sharing, steps 1 and 2."""
+
+    def check(self, view: StateView, context: BlockContext, tx: Transaction[SharingKey]) -> list[AnyClaim]:
+        message = tx.message
+        awaited = next_sharing_epoch(view, context.time_ms)
+        refuse_unless(message.epoch == awaited, "wrong-epoch", f"keys of epoch {awaited} of sharing are awaited")
+        party = seated_node(view, message.node)
+        record = find_epoch(view, message.epoch)
+        if record is None:
+            size = len(VALIDATORS.need(view, b"").members)
+            refuse_unless(size <= SEATS_MAX, "bad-committee", f"{size} seats; a committee has at most {SEATS_MAX}")
+        else:
+            refuse_unless(message.node in record.members, "not-a-member", f"{message.node} has no seat in that epoch")
+            closed = record.is_closed(context.time_ms, sharing_constants(view))
+            refuse_unless(not closed, "already-done", "the list of keys is closed")
+            for seat in committee_of(view, message.epoch).seats:
+                refuse_unless(seat.name != message.node, "already-done", f"{message.node} has posted its keys")
+                refuse_unless(message.E != seat.E and message.Er != seat.Er, "used-key", f"those are keys of {seat.name}")
+        _check_key(context.network, message, party.W)
+        return []
+
+    def apply(self, state: Overlay, context: BlockContext, tx: Transaction[SharingKey]) -> None:
+        message = tx.message
+        record = find_epoch(state, message.epoch) or _open(state, context, message.epoch)
+        before = COMMITTEES.get(state, epoch_key(message.epoch))
+        seats = () if before is None else before.seats
+        W = live_party(state, NODE, message.node).W
+        new = make_seat(record.members.index(message.node) + 1, message, W)
+        committee = Committee(record.epoch, len(record.members), tuple(sorted((*seats, new), key=lambda seat: seat.index)))
+        live = sum(is_live_node(state, name) for name in record.members)
+        count = len(committee.seats)
+        enough_ms = record.enough_ms or context.time_ms if count >= committee.threshold else 0
+        full_ms = record.full_ms or context.time_ms if count >= max(live, committee.threshold) else 0
+        COMMITTEES.put(state, epoch_key(record.epoch), committee)
+        _put(state, replace(record, enough_ms=enough_ms, full_ms=full_ms))
+
+
+class _AlphaDeal:
+    """Epochs of sharing, steps 3 and 4."""
+
+    def check(self, view: StateView, context: BlockContext, tx: Transaction[AlphaDeal]) -> list[AnyClaim]:
+        deal = tx.message
+        record, committee = pending_epoch(view, deal.epoch, context.time_ms, sharing_constants(view))
+        refuse_unless(record.alpha_ms == 0, "already-done", "alpha is fixed")
+        refuse_unless(deal.dealer not in record.alpha_dealers, "already-done", f"{deal.dealer} has dealt")
+        refuse_unless(deal.previous == record.previous, "bad-deal", f"this epoch takes over from epoch {record.previous}")
+        live_party(view, NODE, deal.dealer)
+        _check_alpha(view, context.network, record, committee, deal)
+        return []
+
+    def apply(self, state: Overlay, context: BlockContext, tx: Transaction[AlphaDeal]) -> None:
+        deal = tx.message
+        record = EPOCHS.need(state, epoch_key(deal.epoch))
+        ALPHA_DEALS.put(state, deal_key(deal.epoch, "alpha", deal.dealer), deal)
+        record = replace(record, alpha_dealers=(*record.alpha_dealers, deal.dealer))
+        if len(record.alpha_dealers) == _dealing(state, record).threshold:
+            ALPHA.put(state, epoch_key(record.epoch), _fix_alpha(state, record))
+            record = replace(record, alpha_ms=context.time_ms)
+            context.emit("sharing.alpha-fixed", epoch_key(record.epoch))
+        _put(state, _started(state, context, record))
+
+
+class _ScalarDeal:
+    """Epochs of sharing, step 5."""
+
+    def check(self, view: StateView, context: BlockContext, tx: Transaction[ScalarDeal]) -> list[AnyClaim]:
+        deal, constants = tx.message, sharing_constants(view)
+        record, committee = pending_epoch(view, deal.epoch, context.time_ms, constants)
+        phase = record.phase(deal.purpose)
+        collected = phase.collected_ms(record.closed_ms(constants), constants)
+        over = phase.fixed_ms != 0 or 0 < collected <= context.time_ms
+        refuse_unless(not over, "already-done", f"deals of {deal.purpose} are collected")
+        refuse_unless(all(ref.dealer != deal.dealer for ref in phase.deals), "already-done", f"{deal.dealer} has dealt")
+        refuse_unless(deal.previous == record.previous, "bad-deal", f"this epoch takes over from epoch {record.previous}")
+        live_party(view, NODE, deal.dealer)
+        _check_scalar(view, context.network, record, committee, deal)
+        return []
+
+    def apply(self, state: Overlay, context: BlockContext, tx: Transaction[ScalarDeal]) -> None:
+        deal = tx.message
+        record = EPOCHS.need(state, epoch_key(deal.epoch))
+        SCALAR_DEALS.put(state, deal_key(deal.epoch, deal.purpose, deal.dealer), deal)
+        phase = record.phase(deal.purpose)
+        refs = (*phase.deals, DealRef(deal.dealer, deal.digest(), 0))
+        _put(state, _with_phase(record, _counted(_dealing(state, record), replace(phase, deals=refs), context.time_ms)))
+        context.emit("sharing.scalar-dealt", deal_key(deal.epoch, deal.purpose, deal.dealer))
+
+
+class _Complaint:
+    """Epochs of sharing, step 6: the dealer is convicted and its deal is out."""
+
+    def check(self, view: StateView, context: BlockContext, tx: Transaction[Complaint]) -> list[AnyClaim]:
+        complaint, constants = tx.message, sharing_constants(view)
+        record, committee = pending_epoch(view, complaint.epoch, context.time_ms, constants)
+        phase, ref = _complained_about(record, complaint)
+        refuse_unless(phase.fixed_ms == 0, "already-done", f"{phase.purpose} is fixed")
+        refuse_unless(not ref.out, "already-done", f"the deal of {ref.dealer} is out")
+        closes = _complaints_close_ms(record, phase, view)
+        refuse_unless(not 0 < closes <= context.time_ms, "expired", f"complaints were heard until {closes}")
+        deal = SCALAR_DEALS.need(view, deal_key(record.epoch, phase.purpose, ref.dealer))
+        _judge(context.network, committee, deal, complaint)
+        return []
+
+    def apply(self, state: Overlay, context: BlockContext, tx: Transaction[Complaint]) -> None:
+        complaint = tx.message
+        record = EPOCHS.need(state, epoch_key(complaint.epoch))
+        phase, ref = _complained_about(record, complaint)
+        refs = tuple(replace(d, out=1) if d == ref else d for d in phase.deals)
+        record_conviction(state, context, ref.dealer, FALSE_SHARE, ref.digest)
+        _put(state, _with_phase(record, _counted(_dealing(state, record), replace(phase, deals=refs), context.time_ms)))
+
+
+class _Fix:
+    """Epochs of sharing, step 7."""
+
+    def check(self, view: StateView, context: BlockContext, tx: Transaction[SharingFix]) -> list[AnyClaim]:
+        record, _ = pending_epoch(view, tx.message.epoch, context.time_ms, sharing_constants(view))
+        phase = record.phase(tx.message.purpose)
+        refuse_unless(phase.fixed_ms == 0, "already-done", f"{phase.purpose} is fixed")
+        closes = _complaints_close_ms(record, phase, view)
+        waits = "deals are awaited" if closes == 0 else f"complaints are heard until {closes}"
+        refuse_unless(0 < closes <= context.time_ms, "not-started", waits)
+        _fix_scalar(view, record, phase)
+        return []
+
+    def apply(self, state: Overlay, context: BlockContext, tx: Transaction[SharingFix]) -> None:
+        record = EPOCHS.need(state, epoch_key(tx.message.epoch))
+        phase = record.phase(tx.message.purpose)
+        SCALARS.put(state, scalar_key(record.epoch, phase.purpose), _fix_scalar(state, record, phase))
+        record = _with_phase(record, replace(phase, fixed_ms=context.time_ms))
+        _put(state, _started(state, context, record))
+
+
+def _open(state: Overlay, context: BlockContext, epoch: int) -> SharingEpoch:
+    current = find_epoch(state, status(state).current)
+    members = tuple(member.name for member in VALIDATORS.need(state, b"").members)
+    phases = tuple(ScalarPhase(purpose, (), 0, 0, 0) for purpose in SCALAR_PURPOSES)
+    previous, version = (FRESH, epoch) if current is None else (current.epoch, current.key_version)
+    STATUS.put(state, b"", SharingStatus(status(state).current, epoch))
+    context.emit("sharing.opened", epoch_key(epoch))
+    return SharingEpoch(epoch, previous, version, context.time_ms, members, 0, 0, (), 0, phases, 0, 0)
+
+
+def _put(state: Overlay, record: SharingEpoch) -> None:
+    EPOCHS.put(state, epoch_key(record.epoch), record)
+
+
+def _dealing(view: StateView, record: SharingEpoch) -> Committee:
+    """Who deals: the members themselves, or the old committee that hands over."""
+    return committee_of(view, record.previous or record.epoch)
+
+
+def _with_phase(record: SharingEpoch, phase: ScalarPhase) -> SharingEpoch:
+    return replace(record, scalars=tuple(phase if p.purpose == phase.purpose else p for p in record.scalars))
+
+
+def _counted(dealing: Committee, phase: ScalarPhase, time_ms: int) -> ScalarPhase:
+    """The phase with its times; an upheld complaint may take them back, and collecting goes on."""
+    enough = len(phase.good()) >= dealing.threshold
+    everyone = {ref.dealer for ref in phase.deals} >= {seat.name for seat in dealing.seats}
+    return replace(
+        phase,
+        enough_ms=phase.enough_ms or time_ms if enough else 0,
+        all_ms=phase.all_ms or time_ms if enough and everyone else 0,
+    )
+
+
+def _complained_about(record: SharingEpoch, complaint: Complaint) -> tuple[ScalarPhase, DealRef]:
+    for phase in record.scalars:
+        for ref in phase.deals:
+            if ref.digest == complaint.deal:
+                return phase, ref
+    raise Refused("bad-complaint", "there is no such deal")
+
+
+def _complaints_close_ms(record: SharingEpoch, phase: ScalarPhase, view: StateView) -> int:
+    """When complaints are over, 0 while deals are collected."""
+    constants = sharing_constants(view)
+    collected = phase.collected_ms(record.closed_ms(constants), constants)
+    return collected + constants.complaint_window_ms if collected else 0
+
+
+def _started(state: Overlay, context: BlockContext, record: SharingEpoch) -> SharingEpoch:
+    """The epoch starts once everything is fixed; the one before it is accepted for a grace (epochs of sharing, step 8)."""
+    if not record.alpha_ms or not all(phase.fixed_ms for phase in record.scalars):
+        return record
+    before = find_epoch(state, record.previous)
+    if before is not None:
+        _put(state, replace(before, ends_ms=context.time_ms + sharing_constants(state).epoch_grace_ms))
+        for dealer in before.alpha_dealers:
+            ALPHA_DEALS.delete(state, deal_key(before.epoch, "alpha", dealer))
+        for phase in before.scalars:
+            for ref in phase.deals:
+                SCALAR_DEALS.delete(state, deal_key(before.epoch, phase.purpose, ref.dealer))
+    STATUS.put(state, b"", SharingStatus(record.epoch, 0))
+    context.emit("sharing.started", epoch_key(record.epoch))
+    return replace(record, started_ms=context.time_ms)
+
+
+@lru_cache(maxsize=_CHECKS_KEPT)
+def _check_key(network: bytes, message: SharingKey, W: bytes) -> None:
+    check_sharing_key(network, message, W)
+
+
+def _check_alpha(view: StateView, network: bytes, record: SharingEpoch, committee: Committee, deal: AlphaDeal) -> None:
+    if record.previous == FRESH:
+        _check_fresh_alpha(network, committee, deal)
+    else:
+        public = alpha_public(view, record.previous).sharing
+        _check_old_alpha(network, committee_of(view, record.previous), public, committee, deal)
+
+
+@lru_cache(maxsize=_CHECKS_KEPT)
+def _check_fresh_alpha(network: bytes, committee: Committee, deal: AlphaDeal) -> None:
+    check_alpha_deal(network, committee, deal)
+
+
+@lru_cache(maxsize=_CHECKS_KEPT)
+def _check_old_alpha(network: bytes, old: Committee, sharing: AlphaSharing, new: Committee, deal: AlphaDeal) -> None:
+    hand_over.check_alpha_hand_over(network, old, decoded_alpha(sharing), new, deal)
+
+
+def _check_scalar(view: StateView, network: bytes, record: SharingEpoch, committee: Committee, deal: ScalarDeal) -> None:
+    if record.previous == FRESH:
+        _check_fresh_scalar(network, committee, deal)
+    else:
+        public = scalar_public(view, record.previous, deal.purpose).sharing
+        _check_old_scalar(network, committee_of(view, record.previous), public, committee, deal)
+
+
+@lru_cache(maxsize=_CHECKS_KEPT)
+def _check_fresh_scalar(network: bytes, committee: Committee, deal: ScalarDeal) -> None:
+    check_scalar_deal(network, committee, deal)
+
+
+@lru_cache(maxsize=_CHECKS_KEPT)
+def _check_old_scalar(network: bytes, old: Committee, sharing: ScalarSharing, new: Committee, deal: ScalarDeal) -> None:
+    hand_over.check_scalar_hand_over(network, old, decoded_scalar(sharing), new, deal)
+
+
+@lru_cache(maxsize=_CHECKS_KEPT)
+def _judge(network: bytes, committee: Committee, deal: ScalarDeal, complaint: Complaint) -> str:
+    return judge_complaint(network, committee, deal, complaint)
+
+
+def _fix_alpha(view: StateView, record: SharingEpoch) -> AlphaSharing:
+    deals = tuple(ALPHA_DEALS.need(view, deal_key(record.epoch, "alpha", name)) for name in record.alpha_dealers)
+    old = None if record.previous == FRESH else (committee_of(view, record.previous), alpha_public(view, record.previous).sharing)
+    return _combined_alpha(committee_of(view, record.epoch), old, deals)
+
+
+@lru_cache(maxsize=8)
+def _combined_alpha(
+    committee: Committee, old: tuple[Committee, AlphaSharing] | None, deals: Sequence[AlphaDeal]
+) -> AlphaSharing:
+    checked = [CheckedAlphaDeal.decode_unchecked(deal) for deal in deals]
+    if old is None:
+        return fix_alpha(committee, checked)
+    return hand_over.hand_over_alpha(old[0], decoded_alpha(old[1]), committee, checked)
+
+
+def _fix_scalar(view: StateView, record: SharingEpoch, phase: ScalarPhase) -> ScalarSharing:
+    """What the first good deals fix.
+
+    :raises Refused: ``bad-deal``.
+    """
+    chosen = phase.good()[: _dealing(view, record).threshold]
+    deals = tuple(SCALAR_DEALS.need(view, deal_key(record.epoch, phase.purpose, ref.dealer)) for ref in chosen)
+    old = None
+    if record.previous != FRESH:
+        old = (committee_of(view, record.previous), scalar_public(view, record.previous, phase.purpose).sharing)
+    return _combined_scalar(committee_of(view, record.epoch), old, deals)
+
+
+@lru_cache(maxsize=8)
+def _combined_scalar(
+    committee: Committee, old: tuple[Committee, ScalarSharing] | None, deals: Sequence[ScalarDeal]
+) -> ScalarSharing:
+    if old is None:
+        return hand_over.fix_scalar(committee, deals)
+    return hand_over.hand_over_scalar(old[0], decoded_scalar(old[1]), committee, deals)
+
+
+KINDS: Final = (
+    KindSpec(SharingKey, _Key(), since=SHARING_VERSION),
+    KindSpec(AlphaDeal, _AlphaDeal(), since=SHARING_VERSION),
+    KindSpec(ScalarDeal, _ScalarDeal(), since=SHARING_VERSION),
+    KindSpec(Complaint, _Complaint(), since=SHARING_VERSION),
+    KindSpec(SharingFix, _Fix(), since=SHARING_VERSION),
+)

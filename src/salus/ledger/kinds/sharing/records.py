@@ -1,0 +1,370 @@
+"""Records on the ledger: put, re-policy, rotate, supersede, erase; and published index keys.
+
+Nothing here opens anything: a record is a capsule, hashes, tags and signatures. Steps: docs/protocol/sharing-ledger.md, "records".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from msgspec.structs import replace
+
+from salus import labels
+from salus.abpre.capsules import CapsuleMessage, take_unchecked
+from salus.abpre.policy import Policy, split_record_policy
+from salus.abpre.threshold.partials import digest_of_capsule
+from salus.codec import Bytes16, Bytes32, Message, Name, Size, encode
+from salus.consultation.registration import CLOUD, MemberKey
+from salus.consultation.registration import SUITE as MEMBER_SUITE
+from salus.errors import Refused, refuse_unless
+from salus.ledger.kinds.parties import live_party
+from salus.ledger.kinds.sharing import lists
+from salus.ledger.kinds.sharing.attachments import METADATA, receipts_claim
+from salus.ledger.kinds.sharing.claims import scope_claim
+from salus.ledger.kinds.sharing.committee_state import accepted_epoch
+from salus.ledger.kinds.sharing.constants import SHARING_VERSION, sharing_constants
+from salus.ledger.kinds.sharing.messages.records import (
+    IndexKeyPublication,
+    RecordContent,
+    RecordErase,
+    RecordPut,
+    RecordRepolicy,
+    RecordRotate,
+    RecordUpload,
+)
+from salus.ledger.kinds.sharing.scope_keys import SUITE
+from salus.ledger.kinds.sharing.scopes import find_scope
+from salus.ledger.signatures import AnyClaim, CapsuleClaim, Claim, decoded_capsule
+from salus.ledger.state import Overlay, StateView, Table
+from salus.ledger.transactions import BlockContext, KindSpec, Transaction
+from salus.records.record import CLOUDS_MAX
+from salus.search.index_keys import SealedIndexKey
+from salus.search.tags import Tags, check_tags_form
+from salus.symmetric import Random, h2
+
+
+class Record(Message, frozen=True):
+    """A record. Its capsule and tags stand under the same rid in :data:`CAPSULES` and :data:`TAGS` until it is erased.
+
+    :ivar scope: x. :ivar version: 1, and one more with every re-policy, rotation and erasure; capsules of older versions are dead.
+    :ivar capsule: digest of the capsule with its additional data, as partials name it.
+    :ivar metadata: hash of the sealed metadata. :ivar digest_tag: of the body's digest. :ivar clouds: that keep the body.
+    :ivar supersedes, superseded_by: rid of the older and of the newer version, or None.
+    :ivar epoch, key_version: as put. :ivar tx_hash: of the put; :ivar content_tx: of the put or the last rotation.
+    :ivar put_ms, changed_ms: block times. :ivar erased_ms: of the tombstone, 0 while it lives.
+    """
+
+    KIND = "state.record"
+    rid: Bytes16
+    scope: Bytes32
+    version: int
+    capsule: Bytes32
+    metadata: Bytes32
+    digest_tag: Bytes32
+    clouds: Annotated[tuple[Name, ...], Size(1, CLOUDS_MAX)]
+    supersedes: Bytes16 | None
+    superseded_by: Bytes16 | None
+    epoch: int
+    key_version: int
+    tx_hash: Bytes32
+    content_tx: Bytes32
+    put_ms: int
+    changed_ms: int
+    erased_ms: int
+
+
+class RecordTags(Message, frozen=True):
+    """Keyword tags of a record."""
+
+    KIND = "state.record-tags"
+    tags: Tags
+
+
+class RecordName(Message, frozen=True):
+    """The record that a digest tag belongs to."""
+
+    KIND = "state.record-name"
+    rid: Bytes16
+
+
+class IndexKey(Message, frozen=True):
+    """A scope's index key for a sharing policy.
+
+    :ivar tx_hash, time_ms: of the publication.
+    """
+
+    KIND = "state.index-key"
+    capsule: CapsuleMessage
+    sealed: SealedIndexKey
+    tx_hash: Bytes32
+    time_ms: int
+
+
+RECORDS: Final = Table("record", Record)
+CAPSULES: Final = Table("record.capsule", CapsuleMessage)
+TAGS: Final = Table("record.tags", RecordTags, shared=False)
+BY_DIGEST: Final = Table("record.digest", RecordName, shared=False)
+"""Raw key: digest tag."""
+INDEX_KEYS: Final = Table("index-key", IndexKey, shared=False)
+"""Raw key: x and :func:`policy_digest`."""
+
+
+def record_aad(network: bytes, rid: bytes, scope: bytes) -> bytes:
+    """Additional data of a record's capsule: bound to network, rid and x (records, step 2)."""
+    return encode((labels.RECORD_CAPSULE, SUITE, network, rid, scope))
+
+
+def index_aad(network: bytes, scope: bytes) -> bytes:
+    """Additional data of the capsule that holds an index key: no record's, so nobody passes one off as the other."""
+    return encode((labels.INDEX_CAPSULE, SUITE, network, scope))
+
+
+def index_about(network: bytes, scope: bytes, capsule: CapsuleMessage) -> bytes:
+    """What an index key published by policy is sealed about: the digest of its capsule, 32 bytes."""
+    return digest_of_capsule(network, take_unchecked(decoded_capsule(capsule), index_aad(network, scope)))
+
+
+def digest_tag(network: bytes, digest: bytes) -> bytes:
+    """The tag that finds a record by the digest of its encrypted body: 32 bytes."""
+    return h2(labels.DIGEST_TAG, SUITE, network, digest)
+
+
+def policy_digest(policy: str) -> bytes:
+    """What names a policy in state keys: 32 bytes."""
+    return h2(labels.POLICY_NAME, SUITE, policy)
+
+
+def sign_record_upload(
+    network: bytes, cloud: MemberKey, rid: bytes, tag: bytes, metadata: bytes, keep_until_ms: int, random: Random
+) -> RecordUpload:
+    """The cloud's receipt for a record's body and sealed metadata that it has hashed and holds durably (records, step 3).
+
+    :param tag: :func:`digest_tag` of the body's digest. :param metadata: hash of the sealed metadata.
+    """
+    signature = cloud.sign(network, labels.SIG_RECORD_UPLOAD, _upload_value(rid, tag, metadata, keep_until_ms), random)
+    return RecordUpload(cloud.name, keep_until_ms, signature)
+
+
+def find_record(view: StateView, rid: bytes) -> Record:
+    """A record that is not erased.
+
+    :raises Refused: ``unknown-record``, ``record-erased``.
+    """
+    record = RECORDS.get(view, rid)
+    if record is None:
+        raise Refused("unknown-record", rid.hex())
+    refuse_unless(record.erased_ms == 0, "record-erased", rid.hex())
+    return record
+
+
+def capsule_of(view: StateView, rid: bytes) -> CapsuleMessage:
+    """The capsule of a record that is not erased.
+
+    :raises Refused: ``unknown-record``, ``record-erased``.
+    """
+    find_record(view, rid)
+    return CAPSULES.need(view, rid)
+
+
+def sharing_policy(capsule: CapsuleMessage) -> Policy | None:
+    """The sharing policy beside ``own:<x>``, None if the owner alone reads by policy."""
+    return split_record_policy(decoded_capsule(capsule).policy)[1]
+
+
+class _Put:
+    """Records, step 4."""
+
+    def check(self, view: StateView, context: BlockContext, tx: Transaction[RecordPut]) -> list[AnyClaim]:
+        put = tx.message
+        refuse_unless(RECORDS.get(view, put.rid) is None, "duplicate-record", put.rid.hex())
+        scope = find_scope(view, put.scope)
+        epoch = accepted_epoch(view, put.epoch, context.time_ms)
+        refuse_unless(put.key_version == epoch.key_version, "wrong-epoch", f"the public values have version {epoch.key_version}")
+        check_tags_form(put.tags)
+        if put.supersedes is not None:
+            older = find_record(view, put.supersedes)
+            refuse_unless(older.scope == put.scope, "wrong-scope", "a record supersedes one of its own scope")
+            refuse_unless(older.superseded_by is None, "record-superseded", put.supersedes.hex())
+        claims = _content_claims(view, context, put.rid, put.scope, put.content)
+        return [*claims, scope_claim(context, scope.V, put)]
+
+    def apply(self, state: Overlay, context: BlockContext, tx: Transaction[RecordPut]) -> None:
+        put, content = tx.message, tx.message.content
+        if put.supersedes is not None:
+            older = RECORDS.need(state, put.supersedes)
+            RECORDS.put(state, put.supersedes, replace(older, superseded_by=put.rid))
+        record = Record(
+            rid=put.rid,
+            scope=put.scope,
+            version=1,
+            capsule=_capsule_digest(context, put.rid, put.scope, content.capsule),
+            metadata=content.metadata,
+            digest_tag=content.digest_tag,
+            clouds=tuple(upload.cloud for upload in content.uploads),
+            supersedes=put.supersedes,
+            superseded_by=None,
+            epoch=put.epoch,
+            key_version=put.key_version,
+            tx_hash=tx.hash,
+            content_tx=tx.hash,
+            put_ms=context.time_ms,
+            changed_ms=context.time_ms,
+            erased_ms=0,
+        )
+        RECORDS.put(state, put.rid, record)
+        CAPSULES.put(state, put.rid, content.capsule)
+        TAGS.put(state, put.rid, RecordTags(put.tags))
+        BY_DIGEST.put(state, content.digest_tag, RecordName(put.rid))
+        lists.append(state, lists.RECORDS, b"", put.rid)
+        lists.append(state, lists.SCOPE_RECORDS, put.scope, put.rid)
+        context.emit("record.put", put.rid)
+
+
+class _Repolicy:
+    """Records, step 5."""
+
+    def check(self, view: StateView, context: BlockContext, tx: Transaction[RecordRepolicy]) -> list[AnyClaim]:
+        message = tx.message
+        record = _next_version(view, message.rid, message.version)
+        same = CAPSULES.need(view, message.rid) == message.capsule
+        refuse_unless(not same, "already-done", "that is the record's capsule")
+        capsule = _capsule_claim(context, message.rid, record.scope, message.capsule)
+        return [capsule, scope_claim(context, find_scope(view, record.scope).V, message)]
+
+    def apply(self, state: Overlay, context: BlockContext, tx: Transaction[RecordRepolicy]) -> None:
+        message = tx.message
+        record = RECORDS.need(state, message.rid)
+        digest = _capsule_digest(context, message.rid, record.scope, message.capsule)
+        changed = replace(record, version=message.version, capsule=digest, changed_ms=context.time_ms)
+        RECORDS.put(state, message.rid, changed)
+        CAPSULES.put(state, message.rid, message.capsule)
+        context.emit("record.repolicied", message.rid)
+
+
+class _Rotate:
+    """Records, step 6."""
+
+    def check(self, view: StateView, context: BlockContext, tx: Transaction[RecordRotate]) -> list[AnyClaim]:
+        message = tx.message
+        record = _next_version(view, message.rid, message.version)
+        fresh = message.content.digest_tag != record.digest_tag and message.content.metadata != record.metadata
+        refuse_unless(fresh, "already-done", "a rotation brings a new body under a new key")
+        claims = _content_claims(view, context, message.rid, record.scope, message.content)
+        return [*claims, scope_claim(context, find_scope(view, record.scope).V, message)]
+
+    def apply(self, state: Overlay, context: BlockContext, tx: Transaction[RecordRotate]) -> None:
+        message, content = tx.message, tx.message.content
+        record = RECORDS.need(state, message.rid)
+        changed = replace(
+            record,
+            version=message.version,
+            capsule=_capsule_digest(context, message.rid, record.scope, content.capsule),
+            metadata=content.metadata,
+            digest_tag=content.digest_tag,
+            clouds=tuple(upload.cloud for upload in content.uploads),
+            content_tx=tx.hash,
+            changed_ms=context.time_ms,
+        )
+        RECORDS.put(state, message.rid, changed)
+        CAPSULES.put(state, message.rid, content.capsule)
+        BY_DIGEST.delete(state, record.digest_tag)
+        BY_DIGEST.put(state, content.digest_tag, RecordName(message.rid))
+        context.emit("record.rotated", message.rid)
+
+
+class _Erase:
+    """Records, step 7: a tombstone is left; what stays in old blocks opens nothing."""
+
+    def check(self, view: StateView, context: BlockContext, tx: Transaction[RecordErase]) -> list[AnyClaim]:
+        record = _next_version(view, tx.message.rid, tx.message.version)
+        return [scope_claim(context, find_scope(view, record.scope).V, tx.message)]
+
+    def apply(self, state: Overlay, context: BlockContext, tx: Transaction[RecordErase]) -> None:
+        message = tx.message
+        record = RECORDS.need(state, message.rid)
+        tombstone = replace(record, version=message.version, changed_ms=context.time_ms, erased_ms=context.time_ms)
+        RECORDS.put(state, message.rid, tombstone)
+        CAPSULES.delete(state, message.rid)
+        TAGS.delete(state, message.rid)
+        BY_DIGEST.delete(state, record.digest_tag)
+        context.emit("record.erased", message.rid)
+
+
+class _PublishIndexKey:
+    """Records, step 8."""
+
+    def check(self, view: StateView, context: BlockContext, tx: Transaction[IndexKeyPublication]) -> list[AnyClaim]:
+        message = tx.message
+        scope = find_scope(view, message.scope)
+        refuse_unless(message.sealed.scope == message.scope, "wrong-scope", "the sealed index key is another scope's")
+        _require_policy_of(message.capsule, message.scope)
+        known = INDEX_KEYS.get(view, message.scope + policy_digest(message.capsule.policy))
+        refuse_unless(known is None, "already-done", "the index key is published under this policy")
+        claim = CapsuleClaim(message.capsule, index_aad(context.network, message.scope), "the index key's capsule")
+        return [claim, scope_claim(context, scope.V, message)]
+
+    def apply(self, state: Overlay, context: BlockContext, tx: Transaction[IndexKeyPublication]) -> None:
+        message = tx.message
+        digest = policy_digest(message.capsule.policy)
+        INDEX_KEYS.put(state, message.scope + digest, IndexKey(message.capsule, message.sealed, tx.hash, context.time_ms))
+        lists.append(state, lists.SCOPE_INDEX_KEYS, message.scope, digest)
+        context.emit("index.published", message.scope)
+
+
+def _content_claims(
+    view: StateView, context: BlockContext, rid: bytes, scope: bytes, content: RecordContent
+) -> list[AnyClaim]:
+    """Everything that is checked of a body's content: policy, capsule, digest, receipts of nodes and clouds."""
+    refuse_unless(BY_DIGEST.get(view, content.digest_tag) is None, "duplicate-record", "another record has that body")
+    capsule = _capsule_claim(context, rid, scope, content.capsule)
+    kept = receipts_claim(view, context, content.metadata_kept, METADATA, rid, content.metadata)
+    names = [upload.cloud for upload in content.uploads]
+    refuse_unless(len(set(names)) == len(names), "bad-receipt", "two receipts of one cloud")
+    return [capsule, kept, *(_upload_claim(view, context, rid, content, upload) for upload in content.uploads)]
+
+
+def _capsule_claim(context: BlockContext, rid: bytes, scope: bytes, capsule: CapsuleMessage) -> CapsuleClaim:
+    _require_policy_of(capsule, scope)
+    return CapsuleClaim(capsule, record_aad(context.network, rid, scope), "the record's capsule")
+
+
+def _require_policy_of(capsule: CapsuleMessage, scope: bytes) -> None:
+    """The policy is ``own:<x>``, alone or with a sharing policy in which no ``own:`` stands (records, step 1)."""
+    named, _ = split_record_policy(decoded_capsule(capsule).policy)
+    refuse_unless(named == scope, "wrong-scope", "the policy names another scope than the one that signs")
+
+
+def _upload_claim(
+    view: StateView, context: BlockContext, rid: bytes, content: RecordContent, upload: RecordUpload
+) -> Claim:
+    cloud = live_party(view, CLOUD, upload.cloud)
+    keep_until_ms = context.time_ms + sharing_constants(view).upload_kept_ms
+    refuse_unless(upload.keep_until_ms >= keep_until_ms, "bad-receipt", f"the body must be kept until {keep_until_ms}")
+    message = _upload_value(rid, content.digest_tag, content.metadata, upload.keep_until_ms)
+    fields = (context.network, cloud.name, cloud.W)
+    return Claim(labels.SIG_RECORD_UPLOAD, MEMBER_SUITE, cloud.W, fields, message, upload.signature, "bad-receipt", cloud.name)
+
+
+def _upload_value(rid: bytes, tag: bytes, metadata: bytes, keep_until_ms: int) -> tuple[Any, ...]:
+    return (rid, tag, metadata, keep_until_ms)
+
+
+def _next_version(view: StateView, rid: bytes, version: int) -> Record:
+    """The record that a change is made to; an old change, submitted again by anyone, is refused by its version."""
+    record = find_record(view, rid)
+    refuse_unless(version == record.version + 1, "already-done", f"version {record.version + 1} of the record comes next")
+    return record
+
+
+def _capsule_digest(context: BlockContext, rid: bytes, scope: bytes, capsule: CapsuleMessage) -> bytes:
+    aad = record_aad(context.network, rid, scope)
+    return digest_of_capsule(context.network, take_unchecked(decoded_capsule(capsule), aad))
+
+
+KINDS: Final = (
+    KindSpec(RecordPut, _Put(), since=SHARING_VERSION),
+    KindSpec(RecordRepolicy, _Repolicy(), since=SHARING_VERSION),
+    KindSpec(RecordRotate, _Rotate(), since=SHARING_VERSION),
+    KindSpec(RecordErase, _Erase(), since=SHARING_VERSION),
+    KindSpec(IndexKeyPublication, _PublishIndexKey(), since=SHARING_VERSION),
+)
