@@ -27,6 +27,7 @@ from salus.ledger.export import write_export
 from salus.ledger.genesis import Genesis
 from salus.ledger.node_api import COMMITTED, PENDING, REFUSED, SUBMIT, SUBMIT_MAX, NodeStatus, Outcome, Submission, Submit
 from salus.network.actors import ACTORS, Actor, Surroundings
+from salus.network.check_parties import CheckParties
 from salus.network.founding import Founded, found
 from salus.network.home import Home
 from salus.network.local import LocalTransport
@@ -84,6 +85,9 @@ class EmbeddedNetwork:
         self._closing.callback(self._close_nodes)
         for directory in self.home.nodes():
             self._node_names.append(self._run_node(directory).name)
+        self.checks = CheckParties(self.home, self.genesis, self._services, lambda: self.client(self.local), self.random)
+        self._closing.callback(self.checks.close)
+        self.checks.start_all()
         self.cloud_name = self.genesis.core.clouds[0].member.name
         key = load_cloud_key(self.home.cloud / CLOUD_KEY_FILE, self.genesis.domain().Pub)
         settings = settings_for(self.genesis.core.constants.valid_until_max_ms)
@@ -273,6 +277,7 @@ class EmbeddedNetwork:
         for node in working:
             node.work()
             self._carry(node)
+            self._run_errands(node)
         return bool(working)
 
     def submit_many(self, transactions: Sequence[bytes], patience_ms: int = PATIENCE_MS) -> list[Outcome]:
@@ -306,6 +311,15 @@ class EmbeddedNetwork:
             for peer in self.nodes:
                 if peer is not node and to in (None, peer.name):
                     peer.runner.deliver(data)
+
+    def _run_errands(self, node: Node) -> None:
+        while (errand := node.errands.take()) is not None:
+            try:
+                answer = self.local.call(errand.to, errand.method, errand.body)
+            except (Refused, TransportError) as failure:
+                errand.done(None, failure)
+            else:
+                errand.done(answer, None)
 
     # --- parties ---
 

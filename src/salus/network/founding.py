@@ -56,6 +56,9 @@ INSTITUTIONS: Final = (
 """Founding institutions of an embedded network; each operates nodes in turn, never more than f seats."""
 NODES_MAX: Final = 31
 """Seats that the design is measured with."""
+CHECK_NODES: Final = 3
+"""Check nodes of a new network (the seed's second level): one may be silent and one may lie."""
+CHECK_NODES_MAX: Final = 16
 
 
 class FoundingInstitution(msgspec.Struct, frozen=True):
@@ -72,22 +75,27 @@ class Founded(msgspec.Struct, frozen=True):
     institutions: tuple[FoundingInstitution, ...]
 
 
-def found(home: Home, nodes: int, time_ms: int, random: Random, constants: Constants | None = None) -> Founded:
-    """Make centre, nodes, cloud and institutions of a new network below ``home``.
+def found(
+    home: Home, nodes: int, time_ms: int, random: Random, constants: Constants | None = None, check_nodes: int = CHECK_NODES
+) -> Founded:
+    """Make centre, nodes, check nodes, cloud and institutions of a new network below ``home``.
 
     :param nodes: seats, n = 3f + 1 with f at least 1.
     :param time_ms: genesis time, UTC milliseconds.
+    :param check_nodes: nodes without a seat, which validate and do not propose; each institution operates some in turn.
     :raises Refused: ``bad-encoding`` for another number of nodes.
     :raises StorageError: a directory holds keys already, or cannot be written.
     """
     right = 4 <= nodes <= NODES_MAX and nodes % 3 == 1
     refuse_unless(right, "bad-encoding", f"{nodes} nodes: a network has 3f + 1, that is 4, 7, 10, .. up to {NODES_MAX}")
+    refuse_unless(0 <= check_nodes <= CHECK_NODES_MAX, "bad-encoding", f"a network has up to {CHECK_NODES_MAX} check nodes")
     centre = create_key(home.centre, random)
     institutions = [
         FoundingInstitution(_member(centre, INSTITUTION, f"{short}/board", random), display) for short, display in INSTITUTIONS
     ]
-    operators = [INSTITUTIONS[i % len(INSTITUTIONS)][0] for i in range(nodes)]
-    members = [_member(centre, NODE, f"{operator}/node-{i}", random) for i, operator in enumerate(operators)]
+    places = [*(f"node-{i}" for i in range(nodes)), *(f"check-{i}" for i in range(check_nodes))]
+    operators = [INSTITUTIONS[int(place.split("-")[1]) % len(INSTITUTIONS)][0] for place in places]
+    members = [_member(centre, NODE, f"{operator}/{place}", random) for operator, place in zip(operators, places, strict=True)]
     consensus = [Ed25519PrivateKey.from_private_bytes(random(32)) for _ in members]
     bls = [BlsSecret.generate(random) for _ in members]
     epochs = [EpochSecret.generate(FIRST_EPOCH, random) for _ in members]
@@ -102,7 +110,7 @@ def found(home: Home, nodes: int, time_ms: int, random: Random, constants: Const
             GenesisNode(m.record(), c.public_key().public_bytes_raw(), b.public, e.E)
             for m, c, b, e in zip(members, consensus, bls, epochs, strict=True)
         ),
-        validators=tuple(m.name for m in members),
+        validators=tuple(m.name for m in members[:nodes]),
         clouds=(GenesisCloud(cloud.record(), "Cloud"),),
         constants=constants or Constants(),
     )
@@ -110,10 +118,11 @@ def found(home: Home, nodes: int, time_ms: int, random: Random, constants: Const
     records = [make_node_record(network, m, c, b, e, random) for m, c, b, e in zip(members, consensus, bls, epochs, strict=True)]
     signatures = [sign_core(core, i.key, random) for i in institutions]
     genesis = seal_genesis(core, records, signatures, [sign_core(core, cloud, random)], centre, random)
-    for i, (member, key, secret, epoch) in enumerate(zip(members, consensus, bls, epochs, strict=True)):
-        _write_node(home.node(i), member, key, secret, epoch)
+    directories = [home.directory / place for place in places]
+    for directory, member, key, secret, epoch in zip(directories, members, consensus, bls, epochs, strict=True):
+        _write_node(directory, member, key, secret, epoch)
     save_cloud_key(home.cloud / CLOUD_KEY_FILE, cloud)
-    _write_genesis(genesis, [home.centre, home.cloud, *(home.node(i) for i in range(nodes))])
+    _write_genesis(genesis, [home.centre, home.cloud, *directories])
     return Founded(genesis, tuple(institutions))
 
 

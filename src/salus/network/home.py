@@ -6,7 +6,8 @@
     HOME/founding                there while a network is being made here: what is beside it is unfinished
     HOME/centre/                 key, tables, genesis
     HOME/cloud/                  key, bodies, index, genesis
-    HOME/node-0/ ..              keys, votes, ledger, genesis
+    HOME/node-0/ ..              keys, votes, ledger, shares, attachments, genesis
+    HOME/check-0/ ..             keys, ledger, genesis of a check node
     HOME/institution-NAME/       wallet ('/' in names is written '.')
     HOME/doctor-NAME/            wallet, received/, staging/
     HOME/patient-NAME/           wallet, received/, staging/
@@ -31,6 +32,7 @@ FOUNDING_MARKER: Final = "founding"
 GENESIS_BYTES_MAX: Final = 4 * 1024 * 1024
 _PLAIN: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,47}")
 _NODE: Final = re.compile(r"node-(\d{1,3})")
+_CHECK: Final = re.compile(r"check-(\d{1,3})")
 PERSON_ROLES: Final = ("patient", "doctor", "institution")
 
 
@@ -48,8 +50,19 @@ class Home:
 
     def nodes(self) -> list[Path]:
         """Directories of all nodes, by number."""
-        found = [p for p in self.directory.iterdir() if _NODE.fullmatch(p.name)] if self.directory.is_dir() else []
-        return sorted(found, key=lambda p: int(p.name[5:]))
+        return self._numbered(_NODE)
+
+    def check(self, index: int) -> Path:
+        """Directory of check node ``index``."""
+        return self.directory / f"check-{index}"
+
+    def checks(self) -> list[Path]:
+        """Directories of all check nodes, by number; none in a home that was made before there were any."""
+        return self._numbered(_CHECK)
+
+    def _numbered(self, pattern: re.Pattern[str]) -> list[Path]:
+        found = [p for p in self.directory.iterdir() if pattern.fullmatch(p.name)] if self.directory.is_dir() else []
+        return sorted(found, key=lambda p: int(p.name.split("-")[1]))
 
     def person(self, role: str, name: str) -> Path:
         """Directory of a patient, doctor or institution."""
@@ -113,7 +126,7 @@ class Home:
 
     def _parties(self) -> list[Path]:
         persons = [path for _, path in self.persons()] if self.directory.is_dir() else []
-        return [path for path in (self.centre, self.cloud, *self.nodes(), *persons) if path.exists()]
+        return [path for path in (self.centre, self.cloud, *self.nodes(), *self.checks(), *persons) if path.exists()]
 
     def _remove_parties(self) -> None:
         try:

@@ -32,6 +32,7 @@ from salus.node.admission import Admission
 from salus.node.duties import EpochDuties
 from salus.node.secrets import NodeSecrets
 from salus.node.senders import show_sender
+from salus.node.sharing.errands import Errands
 from salus.symmetric import Random
 from salus.transport import Transport
 
@@ -74,6 +75,7 @@ class Node:
         self.application = LedgerApplication.open(directory / LEDGER_DIRECTORY, genesis, Admission(domain, self.secrets))
         closing.callback(self.application.close)
         self.duties = EpochDuties(self.secrets, domain.network, domain.Pub_bytes, genesis.core.constants, self._ask_theta, random)
+        self.errands = Errands()
         self._answers: dict[int, Answer] = {}
         self._dropped: OrderedDict[bytes, tuple[str, str]] = OrderedDict()
         self._receipts: OrderedDict[bytes, set[str]] = OrderedDict()
@@ -169,7 +171,8 @@ class Node:
     @property
     def busy(self) -> bool:
         """Whether there is something to do now."""
-        return self.runner.busy or bool(self.runner.outbox) or (self._committed and not self.runner.error)
+        waits = bool(self.runner.outbox) or bool(self.errands)
+        return self.runner.busy or waits or (self._committed and not self.runner.error)
 
     def work(self) -> None:
         """Do everything there is to do now, duties included."""

@@ -1,0 +1,49 @@
+"""A follower: the ledger as a node without a seat has it, every block verified and replayed by public checks alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import structlog
+
+from salus.consensus.block import block_input
+from salus.errors import SalusError
+from salus.ledger.application import LedgerApplication
+from salus.ledger.client import LedgerClient
+from salus.ledger.genesis import Genesis
+
+_log = structlog.get_logger(__name__)
+
+
+class Follower:
+    """Keeps a ledger up to date from nodes that it does not believe.
+
+    :param directory: of the ledger. :param ledger: asks the nodes; it verifies the certificates of the blocks it gives.
+    """
+
+    def __init__(self, directory: Path, genesis: Genesis, ledger: LedgerClient) -> None:
+        self.application = LedgerApplication.open(directory, genesis)
+        self._ledger = ledger
+        self._validators = genesis.validators()  # seats are fixed by genesis until there are elections
+
+    @property
+    def height(self) -> int:
+        """Of the last block applied."""
+        return self.application.info().height
+
+    def follow(self) -> int:
+        """Apply every block that is decided; returns the height reached.
+
+        A node that does not answer is no reason to stop: the next call looks again.
+        """
+        try:
+            for verified in self._ledger.follow(self.height):
+                self.application.finalise_block(block_input(verified.block, self._validators))
+                self.application.commit(verified.block.encode(), verified.certificate.encode())
+        except SalusError as error:
+            _log.warning("follower-behind", height=self.height, error=str(error))
+        return self.height
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self.application.close()
