@@ -12,8 +12,8 @@ from salus import _native
 
 THREADS_MAX: Final = 4
 """Cipher and hash do some 3 GB/s on one core: four outrun any disk or network, and bound the batches in flight."""
-ALONE: Final = 4
-"""Batches that the calling thread does before it asks others for help: starting a thread costs as much as one of them."""
+ALONE: Final = 8
+"""Batches that the calling thread does before it asks others for help: starting a thread costs as much as two of them."""
 
 T = TypeVar("T")
 R = TypeVar("R")

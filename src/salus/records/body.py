@@ -21,6 +21,7 @@ segment on a current core, and fresh memory would add a third to that.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -79,6 +80,11 @@ RUN_SEGMENTS: Final = 64
 
 _PREFIX_BYTES: Final = 7
 _BATCH_BYTES: Final = BATCH_SEGMENTS * SEGMENT_BYTES
+_ZEROS: Final = bytes(_BATCH_BYTES)
+_BUFFERS_KEPT: Final = 4
+"""Of each kind, two mebibytes together: what one body uses on two cores."""
+_kept_sealed: deque[bytearray] = deque(maxlen=_BUFFERS_KEPT)
+_kept_plain: deque[bytearray] = deque(maxlen=_BUFFERS_KEPT)
 
 
 class BodyKeys:
@@ -128,10 +134,11 @@ def encrypt_body(
     """
     sealer = _Sealer(body_keys(key, context).body, random(_PREFIX_BYTES), tree_suite(suite))
     digester = BodyDigester(suite=suite)
-    for batch in in_order(_plain_batches(source), sealer.seal):
-        digester.update_hashed(len(batch.data), batch.leaves)
-        sealer.release(batch, sink)
-        _report(progress, batch)
+    with contextlib.closing(sealer):
+        for batch in in_order(_plain_batches(source), sealer.seal):
+            digester.update_hashed(len(batch.data), batch.leaves)
+            sealer.release(batch, sink)
+            _report(progress, batch)
     return digester.finish()
 
 
@@ -152,10 +159,11 @@ def decrypt_body(
     refuse_unless(segments_of(expected.size_bytes) == expected.segments, "bad-body", "size and number of segments disagree")
     opener = _Opener(body_keys(key, context).body, expected)
     digester = BodyDigester(suite=expected.suite)
-    for batch in in_order(opener.batches(source), opener.open_batch):
-        digester.update_hashed(batch.count * OVERHEAD_BYTES + len(batch.data), batch.leaves)
-        opener.release(batch, sink)
-        _report(progress, batch)
+    with contextlib.closing(opener):
+        for batch in in_order(opener.batches(source), opener.open_batch):
+            digester.update_hashed(batch.count * OVERHEAD_BYTES + len(batch.data), batch.leaves)
+            opener.release(batch, sink)
+            _report(progress, batch)
     refuse_unless(not read_up_to(source, 1), "bad-body", "bytes follow the last segment")
     refuse_unless(digester.finish() == expected, "bad-body", "the body is not the one the ledger names")
 
@@ -248,31 +256,46 @@ def _report(progress: Progress | None, batch: _Batch) -> None:
 
 
 class _Buffers:
-    """Buffers that threads fill and the calling thread empties into a sink; as many as are in use at once."""
+    """Buffers that threads fill and the calling thread empties into a sink; as many as are in use at once.
 
-    def __init__(self, size_bytes: int) -> None:
+    A few are kept from body to body, for fresh memory costs as much as the cipher; those of plaintext are wiped before.
+    """
+
+    def __init__(self, kept: deque[bytearray], size_bytes: int, wiped: bool) -> None:
+        self._kept = kept
         self._size_bytes = size_bytes
+        self._wiped = wiped
         self._spare: deque[bytearray] = deque()
 
     def release(self, batch: _Batch, sink: Sink) -> None:
         """Write a batch; its buffer is free afterwards."""
         with batch.data as data:
             write_all(sink, data)
-        if len(batch.buffer) == self._size_bytes:  # the short one of a last batch would not do for others
+        if len(batch.buffer) == self._size_bytes:
             self._spare.append(batch.buffer)
 
+    def close(self) -> None:
+        """Keep the buffers for the next body."""
+        for buffer in self._spare:
+            if self._wiped:
+                buffer[:] = _ZEROS
+            self._kept.append(buffer)
+        self._spare.clear()
+
     def _take(self, needed_bytes: int) -> bytearray:
-        try:
-            return self._spare.pop()
-        except IndexError:
+        if 2 * needed_bytes < self._size_bytes:  # a small body
             return bytearray(needed_bytes)
+        for buffers in (self._spare, self._kept):
+            with contextlib.suppress(IndexError):
+                return buffers.pop()
+        return bytearray(self._size_bytes)
 
 
 class _Sealer(_Buffers):
     """Seals batches, several at a time, each into its own buffer."""
 
     def __init__(self, k_body: bytes, prefix: bytes, suite: TreeSuite) -> None:
-        super().__init__(BATCH_SEGMENTS * SEALED_SEGMENT_BYTES)
+        super().__init__(_kept_sealed, BATCH_SEGMENTS * SEALED_SEGMENT_BYTES, wiped=False)
         self._encrypt_into = ChaCha20Poly1305(k_body).encrypt_into
         self._prefix = prefix
         self._suite = suite
@@ -300,7 +323,7 @@ class _Opener(_Buffers):
     """Opens sealed segments, each at its place; all of one body share one nonce prefix."""
 
     def __init__(self, k_body: bytes, expected: BodySummary) -> None:
-        super().__init__(_BATCH_BYTES)
+        super().__init__(_kept_plain, _BATCH_BYTES, wiped=True)
         self._cipher = ChaCha20Poly1305(k_body)
         self._expected = expected
         self._suite = tree_suite(expected.suite)

@@ -27,8 +27,8 @@ NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
 OVERHEAD_BYTES: Final = NONCE_BYTES + TAG_BYTES
 SEALED_SEGMENT_BYTES: Final = SEGMENT_BYTES + OVERHEAD_BYTES
-BATCH_SEGMENTS: Final = 16
-"""Segments worked on at once, a mebibyte: enough to hide what a call costs, little enough for a core's cache."""
+BATCH_SEGMENTS: Final = 8
+"""Segments worked on at once, half a mebibyte: enough to hide what a call costs, little enough for a core's cache."""
 TREE_DEPTH_MAX: Final = 24
 MAX_SEGMENTS: Final = 1 << TREE_DEPTH_MAX
 """1 TiB of plaintext: more than any study or genome; bounds the tree's depth and every proof."""
