@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from salus.abpre.capsules import Capsule, DeltaCapsule, VerifiedCapsule, VerifiedDeltaCapsule
+from salus.abpre.capsules import Capsule, DeltaCapsule, Rows, VerifiedCapsule, VerifiedDeltaCapsule
 from salus.abpre.checking import check
 from salus.abpre.encapsulation import encapsulate
+from salus.abpre.hashing import attribute_points, point_a
 from salus.abpre.keys import SecretKey, key_gen, restrict
 from salus.abpre.language import parse
 from salus.abpre.opening import decapsulate, open_and_match, open_and_match_delta
 from salus.abpre.parameters import setup
 from salus.abpre.policy import Policy
 from salus.abpre.rekeys import Coins, ReKey, check_rekey, re_encrypt, rekey_gen
-from salus.abpre.scalars import fr
-from salus.abpre.span import reconstruct
+from salus.abpre.scalars import fr, shares
+from salus.abpre.span import reconstruct, span_program
 from salus.errors import Refused
-from salus.groups.bls12_381 import G1, G2, Gt, multi_pairing
+from salus.groups.bls12_381 import G1, G2, Fr, Gt, multi_pairing
 from salus.symmetric import Random
 
 
@@ -31,6 +32,18 @@ class Seeded:
     def __call__(self, count: int, /) -> bytes:
         self.calls += 1
         return hashlib.shake_256(f"{self.name}/{self.calls}".encode()).digest(count)
+
+
+def make_rows(policy: Policy, s: Fr, scalars: Sequence[Fr]) -> Rows:
+    """Step 3 of Encapsulate, row by row.
+
+    :param scalars: the coefficients of the shares, then r_i of each row.
+    """
+    width = span_program(policy).width
+    lambdas, blinds = shares(policy, [s, *scalars[: width - 1]]), scalars[width - 1 :]
+    points = zip(lambdas, blinds, attribute_points(policy.rows), strict=True)
+    B = [point_a().mul(lam) - H.mul(r) for lam, r, H in points]
+    return Rows.of(B, [G2.generator().mul(r) for r in blinds])
 
 
 def own(name: str) -> str:

@@ -25,7 +25,7 @@ from salus.abpre.policy import Policy
 from salus.abpre.scalars import shares
 from salus.abpre.span import span_program
 from salus.errors import refuse_unless
-from salus.groups.bls12_381 import Fr, Gt, g1_add_batch, g1_mul_batch, hash_to_fr
+from salus.groups.bls12_381 import G1, G2, Fr, G1Comb, Gt, capsule_points, hash_to_fr
 from salus.symmetric import Random, kdf, xor
 
 _SUITE = labels.SUITE_ABPRE
@@ -54,9 +54,9 @@ def encapsulate_deterministic(parameters: PublicParameters, policy: Policy, key:
     _require_key(key, b)
     context = context_of(policy, aad)
     s = secret_of(key + b, context)
-    A1 = xor(key + b, mask(parameters.table_y.pow(s)))
-    A2, A3 = table_g2().mul(s), table_g_tilde().mul(s)
-    rows = make_rows(policy, s, coins(labels.ABPRE_H7, [key, b], context, coin_count(policy)))
+    scalars = coins(labels.ABPRE_H7, [key, b], context, coin_count(policy))
+    element, A2, A3, rows = make_points(parameters, policy, s, scalars, table_g_tilde())
+    A1 = xor(key + b, mask(element))
     D = h4(context, A1, A2.encode(), A3.encode(), rows.encoded).mul(s)
     return Capsule(policy, A1, A2, A3, rows, D)
 
@@ -81,9 +81,9 @@ def encapsulate_delta_deterministic(
     _require_key(delta, b)
     context = delta_context_of(policy, aad)
     s = delta_secret_of(delta + b, context)
-    A1 = xor(delta + b, delta_mask(parameters.table_y.pow(s)))
-    A2 = table_g2().mul(s)
-    rows = make_rows(policy, s, coins(labels.ABPRE_H7_PRIME, [delta, b], context, coin_count(policy)))
+    scalars = coins(labels.ABPRE_H7_PRIME, [delta, b], context, coin_count(policy))
+    element, A2, _, rows = make_points(parameters, policy, s, scalars, None)
+    A1 = xor(delta + b, delta_mask(element))
     D = h6(context, A1, A2.encode(), rows.encoded).mul(s)
     return DeltaCapsule(policy, A1, A2, rows, D)
 
@@ -117,13 +117,17 @@ def coin_count(policy: Policy) -> int:
     return span_program(policy).width - 1 + len(policy.rows)
 
 
-def make_rows(policy: Policy, s: Fr, scalars: Sequence[Fr]) -> Rows:
-    """Step 3: the rows of a capsule.
+def make_points(
+    parameters: PublicParameters, policy: Policy, s: Fr, scalars: Sequence[Fr], g_tilde: G1Comb | None
+) -> tuple[Gt, G2, G1, Rows]:
+    """The points of steps 2 and 3: ``Y^s``, A2, A3 and the rows.
 
     :param scalars: the coefficients of the shares, then r_i of each row.
+    :param g_tilde: table of g~; ``None`` for type 2, whose A3 is then the identity and is not used.
     """
     width = span_program(policy).width
-    blinds = list(scalars[width - 1 :])
     lambdas = shares(policy, [s, *scalars[: width - 1]])
-    hidden = g1_mul_batch([-r for r in blinds], attribute_points(policy.rows))
-    return Rows.of(g1_add_batch(table_a().mul_batch(lambdas), hidden), table_g2().mul_batch(blinds))
+    element, A2, A3, B, C = capsule_points(
+        parameters.table_y, table_g2(), g_tilde, table_a(), s, lambdas, scalars[width - 1 :], attribute_points(policy.rows)
+    )
+    return element, A2, G1.identity() if A3 is None else A3, Rows.of(B, C)

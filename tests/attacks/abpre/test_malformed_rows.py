@@ -22,14 +22,14 @@ from salus.abpre.capsules import (
     take_unchecked,
 )
 from salus.abpre.checking import check, check2, check_batch
-from salus.abpre.encapsulation import coin_count, delta_mask, delta_secret_of, make_rows, mask, secret_of
+from salus.abpre.encapsulation import coin_count, delta_mask, delta_secret_of, mask, secret_of
 from salus.abpre.hashing import attribute_points, coefficient_bytes, coins, point_a, point_g_tilde
 from salus.abpre.language import parse
 from salus.abpre.policy import Policy
 from salus.errors import refuse_unless
 from salus.groups.bls12_381 import G1, G2, Fr, pairing
 from salus.symmetric import xor
-from support.abpre_world import Sharing, outcome, own
+from support.abpre_world import Sharing, make_rows, outcome, own
 from support.consultation_world import weaken
 
 KEY = bytes(range(32))

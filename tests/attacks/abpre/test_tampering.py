@@ -15,7 +15,7 @@ from salus.abpre import checking, opening
 from salus.abpre.attributes import own_attribute
 from salus.abpre.capsules import Capsule, DeltaCapsule, Rows, VerifiedCapsule, binding_point, context_of, h4
 from salus.abpre.checking import check
-from salus.abpre.encapsulation import coin_count, make_rows, mask, secret_of
+from salus.abpre.encapsulation import coin_count, mask, secret_of
 from salus.abpre.hashing import coins, h5, point_g_tilde
 from salus.abpre.language import parse
 from salus.abpre.opening import re_decrypt
@@ -23,7 +23,7 @@ from salus.abpre.rekeys import ReKey, check_parts, check_rekey, re_encrypt
 from salus.errors import refuse_unless
 from salus.groups.bls12_381 import G1, G2, Fr, Gt
 from salus.symmetric import xor
-from support.abpre_world import Sharing, outcome, own
+from support.abpre_world import Sharing, make_rows, outcome, own
 from support.consultation_world import weaken
 
 KEY = bytes(range(32))

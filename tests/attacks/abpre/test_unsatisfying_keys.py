@@ -69,6 +69,15 @@ def test_where_attributes_hash_alike_any_key_opens(policy: str, held: tuple[str,
     assert KEY in opened_by_any_means(world, world.key(*held), policy)
 
 
+def points_with(rows):
+    """The points of a capsule whose rows are made by ``rows``."""
+
+    def make_points(parameters, policy, s, scalars, g_tilde):
+        return parameters.Y.pow(s), hashing.table_g2().mul(s), g_tilde.mul(s), rows(policy, s, scalars)
+
+    return make_points
+
+
 def rows_without_shares(policy, s, scalars) -> Rows:
     """Every row carries s."""
     blinds = list(scalars[-len(policy.rows) :])
@@ -81,7 +90,7 @@ def rows_without_shares(policy, s, scalars) -> Rows:
 def test_where_rows_carry_no_shares_one_attribute_opens(
     policy: str, held: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    weaken(monkeypatch, encapsulation.make_rows, rows_without_shares)
+    weaken(monkeypatch, encapsulation.make_points, points_with(rows_without_shares))
     world = Sharing("no shares")
     assert KEY in opened_by_any_means(world, world.key(*held), policy)
 
@@ -99,7 +108,7 @@ def rows_without_attributes(policy, s, scalars) -> Rows:
 
 def test_where_rows_are_tied_to_no_attribute_a_key_for_nothing_opens(monkeypatch: pytest.MonkeyPatch) -> None:
     """With ``t*A`` in the place of every K_x, which any key for A gives, all rows combine."""
-    weaken(monkeypatch, encapsulation.make_rows, rows_without_attributes)
+    weaken(monkeypatch, encapsulation.make_points, points_with(rows_without_attributes))
     world = Sharing("untied")
     capsule = world.capsule("a:x and b:y and c:z", KEY)
     t = encapsulation.secret_of(b"t", bytes(32))
