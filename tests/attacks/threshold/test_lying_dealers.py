@@ -14,7 +14,6 @@ from salus.abpre.threshold import g1_proofs
 from salus.abpre.threshold import scalar_deals as sd
 from salus.abpre.threshold.box import Box, seal_box
 from salus.abpre.threshold.committee import SUITE
-from salus.abpre.threshold.dealing import ALPHA, Dealing, open_dealing
 from salus.abpre.threshold.groups import OPRF, Z, group_of
 from salus.abpre.threshold.hand_over import fix_scalar, open_scalar_share
 from salus.groups.bls12_381 import G1, G2, Fr, decode_g1, decode_g2, decode_gt, random_fr
@@ -24,7 +23,6 @@ from support.consultation_world import refusal, weaken
 from support.threshold_world import NETWORK, Holders, altered, make_holders, resigned, sent
 
 PURPOSES = [Z, OPRF]
-WINDOW_MS = 1000
 
 
 @pytest.fixture
@@ -165,17 +163,12 @@ def test_a_bad_share_is_proven_and_its_dealer_out(holders, purpose, what):
     lie = lying_scalar(holders, purpose, 1, {3: content})
     holders.check_scalar(lie)
     deals = [lie, *(holders.scalar_deal(purpose, i) for i in (2, 3, 4))]
-    dealing = open_dealing(purpose, 1, 0, 4, holders.t, WINDOW_MS, 0)
-    for deal in deals:
-        dealing = dealing.with_deal(deal.digest(), deal.dealer, 10)
     node = holders.node(3)
     assert [refusal(sd.open_dealt_share, NETWORK, holders.committee, lie, holders.node(i).name, holders.node(i).secret) for i in
             (1, 2, 3, 4)] == [None, None, "bad-share", None]  # fmt: skip
     complaint = sent(sd.complain(NETWORK, holders.committee, lie, node.member, node.secret, random))
     assert sd.judge_complaint(NETWORK, holders.committee, lie, complaint) == lie.dealer
-    dealing = dealing.with_complaint(lie.digest(), 20)
-    fixed = dealing.fixed(10 + WINDOW_MS)
-    assert fixed == tuple(d.digest() for d in deals[1:]), "the first t that are left"
+    # The ledger fixes the first t that are left.
     holders.hold_scalar(fix_scalar(holders.committee, deals[1:]), deals[1:])
     assert len(holders.shares[purpose]) == 4
 
@@ -231,66 +224,3 @@ def test_a_complaint_is_bound_to_its_deal_node_and_network(holders):
     stolen = resigned(thief, altered(complaint, node=thief.name), labels.SIG_COMPLAINT, random)
     assert judge(NETWORK, lie, stolen) == "bad-complaint"
     assert judge(NETWORK, lie, altered(complaint, signature=bytes(64))) == "bad-complaint"
-
-
-# --- which deals count, by block time ---
-
-
-def dealing_with(deals: int, purpose: str = Z, at_ms: int = 0) -> Dealing:
-    dealing = open_dealing(purpose, 1, 0, 4, 3, WINDOW_MS, 0)
-    for i in range(deals):
-        dealing = dealing.with_deal(bytes([i]) * 32, f"org{i}/node", at_ms)
-    return dealing
-
-
-def test_the_first_deals_of_alpha_fix_it_at_once():
-    dealing = dealing_with(3, ALPHA, 5)
-    assert dealing.fixed(5) == (bytes(32), b"\1" * 32, b"\2" * 32)
-    assert refusal(dealing.check_deal, "org3/node", 5) == "already-done"
-    assert refusal(dealing.check_complaint, bytes(32), 5) == "not-found"
-
-
-def test_deals_are_collected_for_a_window_and_complaints_heard_for_another():
-    dealing = dealing_with(3, at_ms=100)
-    assert [dealing.fixed(t) for t in (100, 1999)] == [None, None]
-    assert refusal(dealing.check_deal, "org3/node", 999) is None
-    assert refusal(dealing.check_deal, "org3/node", 1000) == "already-done"
-    assert refusal(dealing.check_deal, "org0/node", 500) == "already-done"
-    assert dealing.fixed(2000) is not None
-    assert refusal(dealing.check_complaint, bytes(32), 1999) is None
-    assert refusal(dealing.check_complaint, bytes(32), 2000) == "already-done"
-    assert refusal(dealing.check_complaint, b"\7" * 32, 500) == "not-found"
-    late = dealing_with(2).with_deal(b"\2" * 32, "org2/node", 5000)
-    assert late.fixed(5999) is None
-    assert late.fixed(6000) is not None, "the window of complaints begins with the deal that makes them enough"
-
-
-def test_a_dealer_cannot_come_too_late_to_be_complained_about():
-    """The last deal needed, in the last moment of collecting, still has a whole window of complaints after it."""
-    dealing = dealing_with(2).with_deal(b"\2" * 32, "org2/node", 999)
-    assert dealing.fixed(1998) is None
-    assert refusal(dealing.check_complaint, b"\2" * 32, 1999) is None
-
-
-def test_when_complaints_leave_too_few_the_others_deal_and_a_new_window_runs():
-    dealing = dealing_with(3).at(1500).with_complaint(bytes(32), 1500)
-    assert dealing.fixed(2000) is None
-    again = dealing.at(2000)
-    assert (again.opened_ms, again.closed_ms) == (2000, 0)
-    assert refusal(again.check_deal, "org0/node", 2100) == "already-done", "a convicted dealer does not deal again"
-    again = again.with_deal(b"\3" * 32, "org3/node", 2100)
-    assert again.closed_ms == 2100
-    assert again.fixed(3099) is None
-    assert again.fixed(3100) == (b"\1" * 32, b"\2" * 32, b"\3" * 32)
-    assert not again.failed()
-    assert again.with_complaint(b"\1" * 32, 3000).failed(), "more than f lied"
-
-
-def test_a_dealing_says_the_same_whenever_it_is_looked_at():
-    """Its state at a time does not depend on how often it was advanced in between."""
-    dealing = dealing_with(3, at_ms=100)
-    stepwise = dealing
-    for time_ms in range(0, 2500, 50):
-        stepwise = stepwise.at(time_ms)
-        assert stepwise.fixed(time_ms) == dealing.fixed(time_ms)
-    assert dealing_with(4, at_ms=100).fixed(1100) == dealing_with(4, at_ms=100).at(700).fixed(1100) is not None

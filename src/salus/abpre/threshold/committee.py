@@ -21,6 +21,8 @@ SEATS_MAX: Final = 127
 """Seats of one committee, 3*42 + 1: a deal, with a ciphertext for each and a commitment for each of t, fits a transaction."""
 THRESHOLD_MAX: Final = 85
 """``2*42 + 1``."""
+ANSWERS_MAX: Final = 4 * SEATS_MAX
+"""Answers to one request that a requester looks at: nodes may repeat theirs, and each takes a multiplication to open."""
 UNSIGNED: Final = bytes(64)
 """Stands where the signature will be, while what is signed is put together."""
 Value = tuple[Any, ...]

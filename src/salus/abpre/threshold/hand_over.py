@@ -28,6 +28,7 @@ from salus.abpre.threshold.scalar_deals import (
     ScalarShare,
     ScalarSharing,
     check_dealt_scalar,
+    open_box_of,
     open_dealt_share,
 )
 from salus.errors import Refused, refuse_unless
@@ -114,9 +115,15 @@ def open_scalar_share(
     sharing, group = public.sharing, public.group
     named = tuple(d.digest() for d in deals) == sharing.deals and sharing.epoch == committee.epoch
     refuse_unless(named, "bad-deal", "these are not the deals that fixed the sharing")
-    opened = [open_dealt_share(network, committee, deal, name, secret) for deal in deals]
-    value = group.weighted(_weights(group, sharing.previous, sharing.dealers), opened)
-    return ScalarShare.from_secret(public, committee.seat_of(name).index, value.encode())
+    weights = _weights(group, sharing.previous, sharing.dealers)
+    # The sum is compared with its public share; single shares, with one sum of commitments each, only if that fails.
+    try:
+        value = group.weighted(weights, [open_box_of(network, committee, deal, name, secret) for deal in deals])
+        return ScalarShare.from_secret(public, committee.seat_of(name).index, value.encode())
+    except Refused as error:
+        for deal in deals:
+            open_dealt_share(network, committee, deal, name, secret)
+        raise error from None
 
 
 def _combine(committee: Committee, previous: int, dealers: Sequence[int], deals: Sequence[ScalarDeal]) -> ScalarSharing:

@@ -15,7 +15,7 @@ from salus.abpre.keys import SecretKey, check_key, restrict
 from salus.abpre.parameters import PublicParameters
 from salus.abpre.threshold.alpha import AlphaPublic
 from salus.abpre.threshold.box import BoxKey, BoxOpening, judge_opening, open_box, prove_opening
-from salus.abpre.threshold.committee import Committee, Value
+from salus.abpre.threshold.committee import ANSWERS_MAX, Committee, Value
 from salus.abpre.threshold.g1_proofs import public_weights
 from salus.abpre.threshold.key_issuing import (
     IssuedPartial,
@@ -178,7 +178,11 @@ def collect_key(
 
     The combination is tried first: its check against Y tells right from wrong. Only if it is wrong, or with
     ``check_each``, is every partial key checked by itself.
+
+    :param issued: of each node at most a few.
+    :raises Refused: ``too-large``.
     """
+    refuse_unless(len(issued) <= ANSWERS_MAX, "too-large", f"at most {ANSWERS_MAX} partial keys")
     good: dict[int, PartialKey] = {}
     bad: list[IssuedPartial] = []
     for one in issued:

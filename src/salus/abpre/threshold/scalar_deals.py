@@ -234,6 +234,7 @@ def check_dealt_scalar(network: bytes, committee: Committee, deal: ScalarDeal, W
     group = group_of(deal.purpose)
     shape = (deal.epoch, len(deal.commitments), len(deal.boxes)) == (committee.epoch, committee.threshold, len(committee.seats))
     refuse_unless(shape, "bad-deal", f"{len(deal.commitments)} commitments and {len(deal.boxes)} boxes")
+    verify_signature(network, labels.SIG_SCALAR_DEAL, deal.dealer, W, signed_part(deal), deal.signature)
     commitments = [group.decode_point(F, "F_k") for F in deal.commitments]
     # Without this one liar moves the key.
     refuse_unless(constant is None or commitments[0] == constant, "bad-deal", "F_0 is not the dealer's old public share")
@@ -243,25 +244,31 @@ def check_dealt_scalar(network: bytes, committee: Committee, deal: ScalarDeal, W
         share_context(network, committee, deal.purpose, deal.previous, deal.dealer, seat.index) for seat in committee.seats
     ]
     check_boxes([(box, seat.Er, ctx) for box, seat, ctx in zip(deal.boxes, committee.seats, contexts, strict=True)])
-    verify_signature(network, labels.SIG_SCALAR_DEAL, deal.dealer, W, signed_part(deal), deal.signature)
 
 
 def open_dealt_share(network: bytes, committee: Committee, deal: ScalarDeal, name: str, secret: SharingSecret) -> Any:
-    """A node opens what was dealt to it (shared scalars, step 4).
+    """A node opens what was dealt to it and compares it with the commitments (shared scalars, step 4).
 
     :return: f(i), a scalar of the group.
     :raises Refused: ``bad-share``: complain.
     """
-    seat, box, ctx = _dealt_to(network, committee, deal, name)
-    try:
-        plaintext = open_box(secret.er, box, ctx)
-    except Refused as error:
-        refuse_unless(error.reason == "bad-seal", error.reason, error.detail)
-        raise Refused("bad-share", f"the box from {deal.dealer} does not open") from None
-    share = _good_share(deal, seat, plaintext)
-    if share is None:
-        raise Refused("bad-share", f"the share from {deal.dealer} is not that of its commitments")
+    share = open_box_of(network, committee, deal, name, secret)
+    right = _is_share(deal, committee.seat_of(name), share)
+    refuse_unless(right, "bad-share", f"the share from {deal.dealer} is not that of its commitments")
     return share
+
+
+def open_box_of(network: bytes, committee: Committee, deal: ScalarDeal, name: str, secret: SharingSecret) -> Any:
+    """The scalar in the box that was dealt to a node, not compared with the commitments.
+
+    :raises Refused: ``bad-share`` if there is none.
+    """
+    _, box, ctx = _dealt_to(network, committee, deal, name)
+    try:
+        return group_of(deal.purpose).decode_scalar(open_box(secret.er, box, ctx), "share")
+    except Refused as error:
+        refuse_unless(error.reason in ("bad-seal", "bad-scalar"), error.reason, error.detail)
+        raise Refused("bad-share", f"the box from {deal.dealer} holds no scalar, or does not open") from None
 
 
 def complain(
@@ -290,7 +297,7 @@ def judge_complaint(network: bytes, committee: Committee, deal: ScalarDeal, comp
         plaintext = judge_opening(box, seat.Er, ctx, complaint.opening)
     except Refused as error:
         raise Refused("bad-complaint", error.detail) from None
-    good = plaintext is not None and _good_share(deal, seat, plaintext) is not None
+    good = plaintext is not None and _good_share(deal, seat, plaintext)
     refuse_unless(not good, "bad-complaint", f"the share from {deal.dealer} to {seat.name} is good")
     return deal.dealer
 
@@ -304,12 +311,15 @@ def _dealt_to(network: bytes, committee: Committee, deal: ScalarDeal, name: str)
     return seat, box, share_context(network, committee, deal.purpose, deal.previous, deal.dealer, seat.index)
 
 
-def _good_share(deal: ScalarDeal, seat: Seat, plaintext: bytes) -> Any | None:
-    """The share f(i) in an opened box, or None if ``f(i)*G != sum F_k*i^k``."""
-    group = group_of(deal.purpose)
+def _good_share(deal: ScalarDeal, seat: Seat, plaintext: bytes) -> bool:
     try:
-        share = group.decode_scalar(plaintext, "share")
+        return _is_share(deal, seat, group_of(deal.purpose).decode_scalar(plaintext, "share"))
     except Refused:
-        return None
+        return False
+
+
+def _is_share(deal: ScalarDeal, seat: Seat, share: Any) -> bool:
+    """``f(i)*G = sum F_k*i^k``."""
+    group = group_of(deal.purpose)
     commitments = [group.decode_point(F, "F_k") for F in deal.commitments]
-    return share if group.base_mul(share) == group.public_share(commitments, seat.index) else None
+    return bool(group.base_mul(share) == group.public_share(commitments, seat.index))

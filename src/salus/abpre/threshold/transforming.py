@@ -13,7 +13,7 @@ from salus.abpre.opening import re_decrypt_with
 from salus.abpre.parameters import PublicParameters
 from salus.abpre.rekeys import transform
 from salus.abpre.threshold.box import BoxKey, BoxOpening, judge_opening, open_box, prove_opening
-from salus.abpre.threshold.committee import Committee
+from salus.abpre.threshold.committee import ANSWERS_MAX, Committee
 from salus.abpre.threshold.delegations import check_attachment
 from salus.abpre.threshold.g1_proofs import PROOF_BYTES
 from salus.abpre.threshold.partials import (
@@ -135,8 +135,10 @@ def transform_and_open(
     The match test tells right from wrong. Only if it says wrong, or with ``check_each``, are the proofs checked.
 
     :param delta: opened from the delegation's rk4.
-    :raises Refused: ``bad-delegation`` if all proofs hold and the result is wrong: the owner's delegation is bad.
+    :param partials: of each node at most a few.
+    :raises Refused: ``bad-delegation`` if all proofs hold and the result is wrong: the owner's delegation is bad; ``too-large``.
     """
+    refuse_unless(len(partials) <= ANSWERS_MAX, "too-large", f"at most {ANSWERS_MAX} partials")
     good: dict[int, OpenedPartial] = {}
     bad: list[PartialTransformation] = []
     for partial in partials:
