@@ -81,7 +81,7 @@ REASONS: Final[dict[str, str]] = {
     "bad-metadata": "A record's sealed metadata is not what the ledger names, does not open, or cannot be true.",
     "bad-category": "There is no such category of records.",
     "bad-period": "A period is a quarter such as 2025Q3; a range has its earlier quarter first.",
-    "bad-crypt4gh": "The Crypt4GH file or key is malformed, damaged, or meant for another key.",
+    "bad-container": "The Crypt4GH file or key is malformed, damaged, or meant for another key.",
     # body sensors
     "bad-pairing": "Device and terminal do not share the pairing code; read it from the device and try again.",
     # sharing: policies, keys and capsules

@@ -278,7 +278,7 @@ class _Buffers:
         """Keep the buffers for the next body."""
         for buffer in self._spare:
             if self._wiped:
-                buffer[:] = _ZEROS
+                memoryview(buffer)[:] = _ZEROS  # through the view: the bytearray would copy the zeros first
             self._kept.append(buffer)
         self._spare.clear()
 
@@ -312,7 +312,7 @@ class _Sealer(_Buffers):
                 end = b"\x01"
             at = i * SEALED_SEGMENT_BYTES
             nonce = prefix + (batch.first + i).to_bytes(4, "big") + end
-            buffer[at : at + NONCE_BYTES] = nonce
+            sealed[at : at + NONCE_BYTES] = nonce
             segment = plain[i * SEGMENT_BYTES : (i + 1) * SEGMENT_BYTES]
             encrypt_into(nonce, segment, None, sealed[at + NONCE_BYTES : at + OVERHEAD_BYTES + len(segment)])
         data = sealed[:size_bytes].toreadonly()

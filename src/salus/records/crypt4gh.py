@@ -67,7 +67,7 @@ def seal_header(data_key: bytes, recipient: bytes, random: Random = os.urandom) 
     """A header that gives ``data_key`` to one recipient, from a writer's key made for it alone.
 
     :param data_key: 32 secret bytes. :param recipient: X25519 public key, 32 bytes. :param random: gives writer's key and nonce.
-    :raises Refused: ``bad-crypt4gh`` if the recipient's key is not one (for instance a point of small order).
+    :raises Refused: ``bad-container`` if the recipient's key is not one (for instance a point of small order).
     """
     writer = X25519PrivateKey.from_private_bytes(random(CRYPT4GH_KEY_BYTES))
     own = writer.public_key().public_bytes_raw()
@@ -82,20 +82,20 @@ def read_header(source: Source, private_key: bytes) -> Crypt4ghHeader:
     """Read a file's header; the source stands at the body afterwards. Packets for other readers are passed over.
 
     :param private_key: the reader's X25519 key, 32 secret bytes.
-    :raises Refused: ``bad-crypt4gh`` if it is malformed, over the bounds, or not meant for this key.
+    :raises Refused: ``bad-container`` if it is malformed, over the bounds, or not meant for this key.
     """
-    refuse_unless(_exactly(source, 8) == MAGIC, "bad-crypt4gh", "this is no Crypt4GH file")
+    refuse_unless(_exactly(source, 8) == MAGIC, "bad-container", "this is no Crypt4GH file")
     version = _number(_exactly(source, 4))
-    refuse_unless(version == VERSION, "bad-crypt4gh", f"Crypt4GH version {version} is not read")
+    refuse_unless(version == VERSION, "bad-container", f"Crypt4GH version {version} is not read")
     count = _number(_exactly(source, 4))
-    refuse_unless(0 < count <= PACKETS_MAX, "bad-crypt4gh", f"a header of {count} packets")
+    refuse_unless(0 < count <= PACKETS_MAX, "bad-container", f"a header of {count} packets")
     reader = X25519PrivateKey.from_private_bytes(private_key)
     keys: list[bytes] = []
     edits: tuple[int, ...] | None = None
     for _ in range(count):
         length = _number(_exactly(source, 4))
         sized = _PACKET_FRAME_BYTES < length <= PACKET_BYTES_MAX
-        refuse_unless(sized, "bad-crypt4gh", f"a header packet of {length} bytes")
+        refuse_unless(sized, "bad-container", f"a header packet of {length} bytes")
         inside = _open_packet(_exactly(source, length - 4), reader)
         if inside is None:
             continue
@@ -103,11 +103,11 @@ def read_header(source: Source, private_key: bytes) -> Crypt4ghHeader:
         if kind == _TYPE_DATA_KEY:
             keys.append(_data_key(inside))
         elif kind == _TYPE_EDIT_LIST:
-            refuse_unless(edits is None, "bad-crypt4gh", "two edit lists")
+            refuse_unless(edits is None, "bad-container", "two edit lists")
             edits = _edit_list(inside)
         else:
-            raise Refused("bad-crypt4gh", f"a header packet of the unknown type {kind}")
-    refuse_unless(bool(keys), "bad-crypt4gh", "no packet of the header is meant for this key")
+            raise Refused("bad-container", f"a header packet of the unknown type {kind}")
+    refuse_unless(bool(keys), "bad-container", "no packet of the header is meant for this key")
     return Crypt4ghHeader(tuple(dict.fromkeys(keys)), edits)
 
 
@@ -128,7 +128,7 @@ def export_crypt4gh(
 
     :param source: the encrypted body. :param key: k. :param context: of the record's keys. :param recipient: X25519 public key.
     :param progress: called with the number of plaintext bytes done.
-    :raises Refused: ``bad-body`` or ``bad-crypt4gh``. :raises StorageError: if source or sink fail.
+    :raises Refused: ``bad-body`` or ``bad-container``. :raises StorageError: if source or sink fail.
     """
     write_all(sink, seal_header(body_keys(key, context).body, recipient, random))
     # Readers of the format know no empty segment: a file without content is a header alone.
@@ -156,7 +156,7 @@ class Crypt4ghSource:
     """The plaintext of a Crypt4GH file, as a source to make a record of; constant memory.
 
     :param stream: the file from its first byte. :param private_key: the reader's X25519 key, 32 secret bytes.
-    :raises Refused: ``bad-crypt4gh``, here for the header and from :meth:`read` for the body.
+    :raises Refused: ``bad-container``, here for the header and from :meth:`read` for the body.
     """
 
     def __init__(self, stream: Source, private_key: bytes) -> None:
@@ -168,7 +168,7 @@ class Crypt4ghSource:
     def read(self, size: int, /) -> bytes:
         """Up to ``size`` bytes; empty only at the end.
 
-        :raises Refused: ``bad-crypt4gh`` for a segment that does not open, or an edit list that keeps what is not there.
+        :raises Refused: ``bad-container`` for a segment that does not open, or an edit list that keeps what is not there.
         """
         if not self._ready:
             self._ready = memoryview(next(self._parts, b""))
@@ -185,7 +185,7 @@ def _opened(stream: Source, data_keys: tuple[bytes, ...]) -> Iterator[bytes]:
             segment = batch[at : at + SEALED_SEGMENT_BYTES]
             opened = _open_segment(ciphers, segment)
             if opened is None:
-                raise Refused("bad-crypt4gh", f"segment {number} of the Crypt4GH file does not open: damaged, or cut short")
+                raise Refused("bad-container", f"segment {number} of the Crypt4GH file does not open: damaged, or cut short")
             if opened:
                 yield opened
             number += 1
@@ -214,7 +214,7 @@ def _edited(parts: Iterator[bytes], edits: tuple[int, ...]) -> Iterator[bytes]:
         while left:
             if not data:
                 data = memoryview(next(parts, b""))
-            refuse_unless(len(data) > 0, "bad-crypt4gh", "the edit list goes past the end: the file was cut short")
+            refuse_unless(len(data) > 0, "bad-container", "the edit list goes past the end: the file was cut short")
             taken, data = data[:left], data[left:]
             left -= len(taken)
             if keep:
@@ -257,26 +257,26 @@ def _shared_key(private: X25519PrivateKey, other: bytes, reader: bytes, writer: 
     try:
         shared = private.exchange(X25519PublicKey.from_public_bytes(other))
     except ValueError:
-        raise Refused("bad-crypt4gh", "a public key is not one: no X25519 key, or of small order") from None
+        raise Refused("bad-container", "a public key is not one: no X25519 key, or of small order") from None
     return hashlib.blake2b(shared + reader + writer).digest()[:CRYPT4GH_KEY_BYTES]
 
 
 def _data_key(inside: bytes) -> bytes:
     fits = len(inside) == 8 + CRYPT4GH_KEY_BYTES and _number(inside[4:8]) == _METHOD_CHACHA20
-    refuse_unless(fits, "bad-crypt4gh", "the body is encrypted by a method that is not read")
+    refuse_unless(fits, "bad-container", "the body is encrypted by a method that is not read")
     return inside[8:]
 
 
 def _edit_list(inside: bytes) -> tuple[int, ...]:
     count = _number(inside[4:8])
     fits = 0 < count <= EDITS_MAX and len(inside) == 8 + 8 * count
-    refuse_unless(fits, "bad-crypt4gh", "a malformed edit list")
+    refuse_unless(fits, "bad-container", "a malformed edit list")
     return tuple(int.from_bytes(inside[at : at + 8], "little") for at in range(8, len(inside), 8))
 
 
 def _exactly(source: Source, size: int) -> bytes:
     data = read_up_to(source, size)
-    refuse_unless(len(data) == size, "bad-crypt4gh", "the header of the Crypt4GH file is cut short")
+    refuse_unless(len(data) == size, "bad-container", "the header of the Crypt4GH file is cut short")
     return data
 
 

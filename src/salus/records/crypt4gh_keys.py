@@ -39,7 +39,7 @@ _PEM: Final = re.compile(
 def read_public_key(path: Path) -> bytes:
     """The 32 bytes of a public key file.
 
-    :raises StorageError: it cannot be read. :raises Refused: ``bad-crypt4gh`` if it holds no such key.
+    :raises StorageError: it cannot be read. :raises Refused: ``bad-container`` if it holds no such key.
     """
     return parse_public_key(read_bounded(path, FILE_BYTES_MAX, "the public key"))
 
@@ -48,7 +48,7 @@ def read_private_key(path: Path, passphrase: str | None = None) -> bytes:
     """The 32 secret bytes of a private key file.
 
     :param passphrase: for an encrypted one. :raises StorageError: it cannot be read.
-    :raises Refused: ``bad-crypt4gh`` if it holds no such key, needs a passphrase, or does not open with this one.
+    :raises Refused: ``bad-container`` if it holds no such key, needs a passphrase, or does not open with this one.
     """
     return parse_private_key(read_bounded(path, FILE_BYTES_MAX, "the private key"), passphrase)
 
@@ -56,10 +56,10 @@ def read_private_key(path: Path, passphrase: str | None = None) -> bytes:
 def parse_public_key(data: bytes) -> bytes:
     """The 32 bytes of a public key, from the content of its file.
 
-    :raises Refused: ``bad-crypt4gh``.
+    :raises Refused: ``bad-container``.
     """
     key = _unwrap(data, b"PUBLIC")
-    refuse_unless(len(key) == CRYPT4GH_KEY_BYTES, "bad-crypt4gh", f"the public key has {len(key)} bytes, not 32")
+    refuse_unless(len(key) == CRYPT4GH_KEY_BYTES, "bad-container", f"the public key has {len(key)} bytes, not 32")
     return key
 
 
@@ -76,10 +76,10 @@ def public_key_of(private_key: bytes) -> bytes:
 def parse_private_key(data: bytes, passphrase: str | None = None) -> bytes:
     """The 32 secret bytes of a private key, from the content of its file.
 
-    :raises Refused: ``bad-crypt4gh``.
+    :raises Refused: ``bad-container``.
     """
     rest = _unwrap(data, b"PRIVATE")
-    refuse_unless(rest.startswith(_MAGIC), "bad-crypt4gh", "the private key is not of version c4gh-v1")
+    refuse_unless(rest.startswith(_MAGIC), "bad-container", "the private key is not of version c4gh-v1")
     kdf, rest = _string(rest[len(_MAGIC) :])
     options = b""
     if kdf != b"none":
@@ -88,46 +88,46 @@ def parse_private_key(data: bytes, passphrase: str | None = None) -> bytes:
     key, rest = _string(rest)
     if rest:
         _, rest = _string(rest)
-    refuse_unless(not rest, "bad-crypt4gh", "bytes follow the private key")
+    refuse_unless(not rest, "bad-container", "bytes follow the private key")
     if cipher == b"chacha20_poly1305":
         key = _open(key, kdf, options, passphrase)
     else:
-        refuse_unless(cipher == b"none" == kdf, "bad-crypt4gh", "the private key is encrypted with an unknown cipher")
-    refuse_unless(len(key) == CRYPT4GH_KEY_BYTES, "bad-crypt4gh", f"the private key has {len(key)} bytes, not 32")
+        refuse_unless(cipher == b"none" == kdf, "bad-container", "the private key is encrypted with an unknown cipher")
+    refuse_unless(len(key) == CRYPT4GH_KEY_BYTES, "bad-container", f"the private key has {len(key)} bytes, not 32")
     return key
 
 
 def _open(sealed: bytes, kdf: bytes, options: bytes, passphrase: str | None) -> bytes:
     if not passphrase:
-        raise Refused("bad-crypt4gh", "the private key is encrypted; give its passphrase")
+        raise Refused("bad-container", "the private key is encrypted; give its passphrase")
     rounds, salt = int.from_bytes(options[:4], "big"), options[4:]
-    refuse_unless(8 <= len(salt) <= 64, "bad-crypt4gh", f"a salt of {len(salt)} bytes")
+    refuse_unless(8 <= len(salt) <= 64, "bad-container", f"a salt of {len(salt)} bytes")
     if kdf == b"scrypt":
         derived = hashlib.scrypt(passphrase.encode(), salt=salt, n=1 << 14, r=8, p=1, dklen=CRYPT4GH_KEY_BYTES)
     elif kdf == b"pbkdf2_hmac_sha256":
-        refuse_unless(1 <= rounds <= ROUNDS_MAX, "bad-crypt4gh", f"{rounds} rounds of PBKDF2")
+        refuse_unless(1 <= rounds <= ROUNDS_MAX, "bad-container", f"{rounds} rounds of PBKDF2")
         derived = hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, rounds, CRYPT4GH_KEY_BYTES)
     else:
-        raise Refused("bad-crypt4gh", "the private key is encrypted by a derivation other than scrypt and PBKDF2; lock it again")
+        raise Refused("bad-container", "the private key is encrypted by a derivation other than scrypt and PBKDF2; lock it again")
     try:
         return ChaCha20Poly1305(derived).decrypt(sealed[:12], sealed[12:], None)
     except (InvalidTag, ValueError):
-        raise Refused("bad-crypt4gh", "the private key does not open; check the passphrase") from None
+        raise Refused("bad-container", "the private key does not open; check the passphrase") from None
 
 
 def _unwrap(data: bytes, kind: bytes) -> bytes:
     match = _PEM.fullmatch(data.strip() + b"\n") if len(data) <= FILE_BYTES_MAX else None
     if match is None or match[1] != match[3]:
-        raise Refused("bad-crypt4gh", f"this is no Crypt4GH {kind.decode().lower()} key file")
+        raise Refused("bad-container", f"this is no Crypt4GH {kind.decode().lower()} key file")
     if match[1] != kind:
-        raise Refused("bad-crypt4gh", f"this is a {match[1].decode().lower()} key; the {kind.decode().lower()} one is needed")
+        raise Refused("bad-container", f"this is a {match[1].decode().lower()} key; the {kind.decode().lower()} one is needed")
     try:
         return base64.b64decode(b"".join(match[2].split()), validate=True)
     except binascii.Error:
-        raise Refused("bad-crypt4gh", "the key file is not base64") from None
+        raise Refused("bad-container", "the key file is not base64") from None
 
 
 def _string(data: bytes) -> tuple[bytes, bytes]:
     length = int.from_bytes(data[:2], "big")
-    refuse_unless(len(data) >= 2 + length, "bad-crypt4gh", "the private key is cut short")
+    refuse_unless(len(data) >= 2 + length, "bad-container", "the private key is cut short")
     return data[2 : 2 + length], data[2 + length :]

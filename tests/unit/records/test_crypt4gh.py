@@ -274,7 +274,7 @@ def test_files_that_are_none() -> None:
         "another key's segment": file_of(data_key(A), body=segment(B, b"words")),
         "writer's key of small order": file_of((108).to_bytes(4, "little") + bytes(4 + 32 + 12 + 56)),
     }
-    assert {name: refusal(data) for name, data in bad.items()} == dict.fromkeys(bad, "bad-crypt4gh")
+    assert {name: refusal(data) for name, data in bad.items()} == dict.fromkeys(bad, "bad-container")
 
 
 def refusal(file: bytes) -> str:
@@ -291,7 +291,7 @@ def test_every_byte_of_an_exported_file_counts() -> None:
     for position in range(len(file)):
         altered = bytearray(file)
         altered[position] ^= 1 << position % 8
-        with pytest.raises(Refused, match="bad-crypt4gh"):
+        with pytest.raises(Refused, match="bad-container"):
             imported(bytes(altered))
 
 
@@ -318,7 +318,7 @@ def test_export_writes_nothing_that_is_not_the_record(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="bad-body"):
         export_file(io.BytesIO(body), bytes(32), CONTEXT, summary, PUBLIC, tmp_path / "out")
     for key in (bytes(32), b"short"):
-        with pytest.raises(Refused, match="bad-crypt4gh"):
+        with pytest.raises(Refused, match="bad-container"):
             export_file(io.BytesIO(body), KEY, CONTEXT, summary, key, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
@@ -372,11 +372,11 @@ BAD_PRIVATE: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", list(BAD_PRIVATE))
 def test_bad_private_keys(name: str) -> None:
-    with pytest.raises(Refused, match="bad-crypt4gh"):
+    with pytest.raises(Refused, match="bad-container"):
         parse_private_key(BAD_PRIVATE[name], "pass")
 
 
 def test_bad_public_keys() -> None:
     for data in (b"", b"ssh-ed25519 AAAA", format_public_key(PUBLIC[:31]), private_file(b"none", b"none", SECRET)):
-        with pytest.raises(Refused, match="bad-crypt4gh"):
+        with pytest.raises(Refused, match="bad-container"):
             parse_public_key(data)
