@@ -42,6 +42,7 @@ from salus.ledger.kinds.parties import (
     key_digest,
 )
 from salus.ledger.kinds.protocol import PROTOCOL, Protocol
+from salus.ledger.kinds.sharing.constants import SHARING_CONSTANTS, SHARING_VERSION, SharingConstants
 from salus.ledger.kinds.voters import MAX_INSTITUTIONS, give_say
 from salus.ledger.state import EmptyState, Overlay, Table, Write
 from salus.symmetric import Random, h2
@@ -106,6 +107,16 @@ class GenesisCore(Message, frozen=True):
         return h2(labels.NETWORK, labels.SUITE_LEDGER, self.to_value())
 
 
+class SharingGenesisCore(GenesisCore, frozen=True):
+    """The core of a network that shares from its first block: protocol version 2 or later.
+
+    Nodes without a seat are check nodes, the second level.
+    """
+
+    VERSION = 2
+    sharing: SharingConstants
+
+
 class Genesis(Message, frozen=True):
     """A core with its proofs and signatures, in the order of the core's lists.
 
@@ -115,7 +126,7 @@ class Genesis(Message, frozen=True):
     """
 
     KIND = "genesis"
-    core: GenesisCore
+    core: GenesisCore | SharingGenesisCore
     node_records: Annotated[tuple[NodeRecord, ...], Size(1, MAX_NODES)]
     institution_signatures: Annotated[tuple[Bytes64, ...], Size(INSTITUTIONS_AT_LEAST, MAX_INSTITUTIONS)]
     cloud_signatures: Annotated[tuple[Bytes64, ...], Size(1, MAX_CLOUDS)]
@@ -172,6 +183,8 @@ def initial_writes(genesis: Genesis) -> tuple[Write, ...]:
     Pub = decode_point(core.centre.Pub, "Pub")
     NETWORK.put(state, b"", Network(genesis.network(), genesis.hash(), core.chain, core.time_ms))
     CONSTANTS.put(state, b"", core.constants)
+    if isinstance(core, SharingGenesisCore):
+        SHARING_CONSTANTS.put(state, b"", core.sharing)
     PROTOCOL.put(state, b"", Protocol(core.protocol_version, 0, 0))
     CENTRE.put(state, b"", core.centre)
     start_expiry(state, core.time_ms)
@@ -234,6 +247,10 @@ def _signed_by_centre(genesis: Genesis) -> object:
 def _check_core(core: GenesisCore) -> None:
     core.constants.check()
     refuse_unless(core.protocol_version >= 1, "bad-encoding", "protocol versions count from 1")
+    if isinstance(core, SharingGenesisCore):
+        core.sharing.check()
+    shares = isinstance(core, SharingGenesisCore)
+    refuse_unless(shares == (core.protocol_version >= SHARING_VERSION), "bad-encoding", "sharing and its constants go together")
     refuse_unless(0 < core.time_ms < 100 * LONGEST_MS, "bad-encoding", f"genesis time {core.time_ms}")
     check_name(core.centre.name)
     for key in (core.centre.Pub, core.centre.signing_key, core.centre.sealing_key):

@@ -2,9 +2,10 @@
 
 A check that needs a member's signature returns a :class:`Claim`, one that needs a point a :class:`PointClaim`, one that needs a
 capsule a :class:`CapsuleClaim`; at the end of the block all of them are verified in native batches, on all cores and without the
-interpreter lock. What is dear and comes alone (an aggregate of BLS signatures, a delegation) is a :class:`LateClaim`. Every replica
-verifies for itself: the weights of the signatures' one equation come from its own operating system, so nobody can choose
-signatures to fit them, and no two replicas depend on the same ones.
+interpreter lock. What is dear and comes alone (an aggregate of BLS signatures, a delegation) is a :class:`LateClaim`.
+
+Every replica verifies for itself: the weights of the signatures' one equation come from its own operating system, so nobody can
+choose signatures to fit them, and no two replicas depend on the same ones.
 """
 
 from __future__ import annotations

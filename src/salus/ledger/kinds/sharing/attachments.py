@@ -62,7 +62,9 @@ def gather_receipts(
         key, signature = bls_keys.get(seat.name), signatures.get(seat.name)
         if key is not None and signature is not None and _verifies(key, message, signature):
             good[seat.index] = signature
-    refuse_unless(len(good) >= committee.threshold, "no-quorum", f"{len(good)} of {committee.threshold} nodes hold the attachment")
+    refuse_unless(
+        len(good) >= committee.threshold, "no-quorum", f"{len(good)} of {committee.threshold} nodes hold the attachment"
+    )
     return AttachmentReceipts(committee.epoch, _bitmap(committee, list(good)), bls.aggregate(list(good.values())))
 
 
@@ -96,9 +98,7 @@ def receipts_claim(
     nodes = [NODES.get(view, name.encode()) for name in names]
     keys = tuple(node.record.bls_key for node in nodes if node is not None)
     about = (context.network, receipts.to_value(), keys, kind, object_id, digest)
-    return LateClaim(
-        labels.ATTACHMENT, about, lambda: _check_signature(context.network, receipts, keys, kind, object_id, digest)
-    )
+    return LateClaim(labels.ATTACHMENT, about, lambda: _check_signature(context.network, receipts, keys, kind, object_id, digest))
 
 
 def _signers(committee: Committee, receipts: AttachmentReceipts) -> tuple[str, ...]:

@@ -93,7 +93,9 @@ LAST_VOTES: Final = Table("suspension.vote", LastVote)
 """Raw key: institution, a zero byte, node."""
 
 
-def grant_attributes(network: bytes, centre_name: str, centre: CentreKey, draft: AttributeGrant, random: Random) -> AttributeGrant:
+def grant_attributes(
+    network: bytes, centre_name: str, centre: CentreKey, draft: AttributeGrant, random: Random
+) -> AttributeGrant:
     """The centre's signature in a grant (attributes, step 1)."""
     return replace(draft, signature=centre.sign(network, centre_name, labels.SIG_CENTRE, signed_part(draft), random))
 
@@ -169,7 +171,9 @@ class _Revoke:
         _check_atoms(message.atoms)
         _check_sequence(view, message.institution, message.sequence)
         kept = _without(view, context, message)
-        refuse_unless(len(kept.held) < len(_live(view, message.institution, context.time_ms)), "not-found", "none of these is granted")
+        refuse_unless(
+            len(kept.held) < len(_live(view, message.institution, context.time_ms)), "not-found", "none of these is granted"
+        )
         return [_by_centre(view, context, message, message.signature)]
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[AttributeRevocation]) -> None:
@@ -244,9 +248,7 @@ def _without(view: StateView, context: BlockContext, message: AttributeRevocatio
 def _by_centre(view: StateView, context: BlockContext, message: Message, signature: bytes) -> Claim:
     centre = CENTRE.need(view, b"")
     fields = (context.network, centre.name, centre.signing_key)
-    return Claim(
-        labels.SIG_CENTRE, MEMBER_SUITE, centre.signing_key, fields, signed_part(message), signature, what="the centre"
-    )
+    return Claim(labels.SIG_CENTRE, MEMBER_SUITE, centre.signing_key, fields, signed_part(message), signature, what="the centre")
 
 
 KINDS: Final = (

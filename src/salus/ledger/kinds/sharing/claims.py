@@ -6,10 +6,11 @@ from typing import Any
 
 from salus import labels
 from salus.codec import Message
+from salus.consultation.registration import NODE
 from salus.consultation.registration import SUITE as MEMBER_SUITE
 from salus.errors import refuse_unless
 from salus.groups.ristretto255 import decode_point
-from salus.ledger.kinds.parties import NODE, VALIDATORS, Party, live_party
+from salus.ledger.kinds.parties import VALIDATORS, Party, live_party
 from salus.ledger.kinds.sharing.messages.common import signed_part
 from salus.ledger.kinds.sharing.scope_keys import SUITE
 from salus.ledger.signatures import Claim

@@ -327,9 +327,7 @@ def _fix_alpha(view: StateView, record: SharingEpoch) -> AlphaSharing:
 
 
 @lru_cache(maxsize=8)
-def _combined_alpha(
-    committee: Committee, old: tuple[Committee, AlphaSharing] | None, deals: Sequence[AlphaDeal]
-) -> AlphaSharing:
+def _combined_alpha(committee: Committee, old: tuple[Committee, AlphaSharing] | None, deals: Sequence[AlphaDeal]) -> AlphaSharing:
     checked = [CheckedAlphaDeal.decode_unchecked(deal) for deal in deals]
     if old is None:
         return fix_alpha(committee, checked)

@@ -6,7 +6,7 @@ Steps: docs/protocol/sharing-ledger.md, "keys".
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated, Final
+from typing import Final
 
 from salus.abpre.attributes import own_attribute, scope_of
 from salus.abpre.threshold.alpha import AlphaSharing
@@ -20,7 +20,7 @@ from salus.abpre.threshold.key_issuing import (
     check_key_request,
     check_posted_partial,
 )
-from salus.codec import Bytes32, Message, Size, encode
+from salus.codec import Bytes32, Message, encode
 from salus.consultation.registration import INSTITUTION
 from salus.errors import Refused, refuse_unless
 from salus.ledger.expiry import expiring, live
@@ -78,7 +78,6 @@ class Demand(Message, frozen=True):
     due_ms: int
     posted: IssuedPartial | None
     missing: int
-
 
 
 def demand_key(request: bytes, node: str) -> bytes:

@@ -1,6 +1,6 @@
 """Records on the ledger: put, re-policy, rotate, supersede, erase; and published index keys.
 
-Nothing here opens anything: a record is a capsule, hashes, tags and signatures. Steps: docs/protocol/sharing-ledger.md, "records".
+A record here is a capsule, hashes, tags and signatures: nothing opens. Steps: docs/protocol/sharing-ledger.md, "records".
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from salus.symmetric import Random, h2
 class Record(Message, frozen=True):
     """A record. Its capsule and tags stand under the same rid in :data:`CAPSULES` and :data:`TAGS` until it is erased.
 
-    :ivar scope: x. :ivar version: 1, and one more with every re-policy, rotation and erasure; capsules of older versions are dead.
+    :ivar scope: x. :ivar version: 1, and one more with every re-policy, rotation and erasure; older capsules are dead.
     :ivar capsule: digest of the capsule with its additional data, as partials name it.
     :ivar metadata: hash of the sealed metadata. :ivar digest_tag: of the body's digest. :ivar clouds: that keep the body.
     :ivar supersedes, superseded_by: rid of the older and of the newer version, or None.
@@ -311,9 +311,7 @@ class _PublishIndexKey:
         context.emit("index.published", message.scope)
 
 
-def _content_claims(
-    view: StateView, context: BlockContext, rid: bytes, scope: bytes, content: RecordContent
-) -> list[AnyClaim]:
+def _content_claims(view: StateView, context: BlockContext, rid: bytes, scope: bytes, content: RecordContent) -> list[AnyClaim]:
     """Everything that is checked of a body's content: policy, capsule, digest, receipts of nodes and clouds."""
     refuse_unless(BY_DIGEST.get(view, content.digest_tag) is None, "duplicate-record", "another record has that body")
     capsule = _capsule_claim(context, rid, scope, content.capsule)
@@ -334,9 +332,7 @@ def _require_policy_of(capsule: CapsuleMessage, scope: bytes) -> None:
     refuse_unless(named == scope, "wrong-scope", "the policy names another scope than the one that signs")
 
 
-def _upload_claim(
-    view: StateView, context: BlockContext, rid: bytes, content: RecordContent, upload: RecordUpload
-) -> Claim:
+def _upload_claim(view: StateView, context: BlockContext, rid: bytes, content: RecordContent, upload: RecordUpload) -> Claim:
     cloud = live_party(view, CLOUD, upload.cloud)
     keep_until_ms = context.time_ms + sharing_constants(view).upload_kept_ms
     refuse_unless(upload.keep_until_ms >= keep_until_ms, "bad-receipt", f"the body must be kept until {keep_until_ms}")

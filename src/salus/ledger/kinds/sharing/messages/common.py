@@ -43,9 +43,9 @@ def signed_part(message: Message) -> tuple[Any, ...]:
 
 def signed_by_scope(draft: M, key: ScopeKey, random: Random) -> M:
     """The draft with the scope's signature in its last field ``signature``."""
-    return replace(draft, signature=key.sign(signed_part(draft), random))  # type: ignore[call-arg]
+    return replace(draft, signature=key.sign(signed_part(draft), random))
 
 
 def signed_by_member(network: bytes, draft: M, member: MemberKey, random: Random) -> M:
     """The draft with the signature of an institution, node or cloud in its last field ``signature``."""
-    return replace(draft, signature=member.sign(network, labels.SIG_SHARING, signed_part(draft), random))  # type: ignore[call-arg]
+    return replace(draft, signature=member.sign(network, labels.SIG_SHARING, signed_part(draft), random))

@@ -1,4 +1,7 @@
-"""Orders of search tokens: counted on the chain before any node evaluates. ``search.evaluation-evidence`` is the search library's."""
+"""Orders of search tokens: counted on the chain before any node evaluates.
+
+``search.evaluation-evidence`` is :class:`salus.search.tokens.EvaluationEvidence`.
+"""
 
 from __future__ import annotations
 
