@@ -6,6 +6,7 @@ must be its encoding, byte for byte.
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Callable
 from typing import Any
@@ -38,6 +39,7 @@ from salus.ledger.snapshots import SnapshotHeader, frame, leaves, read_header
 from salus.ledger.storage.runs import decode_page, encode_page, unpack_prefixes
 from salus.network.answers import Answer, open_answer
 from salus.network.printed.messages import Ordered, decode_ordered
+from salus.records.crypt4gh_keys import format_public_key, parse_private_key, parse_public_key
 from salus.records.file import recognise_bytes
 from salus.records.info import RecordInfo
 from salus.records.waveform import Header, parse_header
@@ -111,6 +113,11 @@ HL7 = b"MSH|^~\\&|A|B|C|D|20310304||ORU^R01|1|P|2.5\rPID|1||7^^^X||B^C\rOBX|1|NM
 CCDA = b'<ClinicalDocument xmlns="urn:hl7-org:v3"><title>x</title></ClinicalDocument>'
 DICOM = bytes(128) + b"DICM\x02\x00\x00\x00UL\x04\x00\x00\x00\x00\x00\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\x00"
 BLOCK: Block = smallest(Block)
+C4GH_PRIVATE = (
+    b"-----BEGIN CRYPT4GH PRIVATE KEY-----\n"
+    + base64.b64encode(b"c4gh-v1" + b"".join(len(s).to_bytes(2, "big") + s for s in (b"none", b"none", bytes(range(32)))))
+    + b"\n-----END CRYPT4GH PRIVATE KEY-----\n"
+)
 
 OTHER_DECODERS: dict[str, tuple[Decode, bytes]] = {
     "point": (canonical(decode_point, lambda p: p.encode()), base_mul(Scalar.from_int(7)).encode()),
@@ -142,6 +149,8 @@ OTHER_DECODERS: dict[str, tuple[Decode, bytes]] = {
     "answer": (gives(lambda data: open_answer("p", "m", data), bytes), smallest(Answer).encode()),
     "wallet content": (message(lambda data: decode_content(data, "w")), smallest(WalletContent).encode()),
     "sealed file": (canonical(lambda data: parse_sealed(data, "w"), lambda f: f.to_bytes()), smallest(SealedFile).to_bytes()),
+    "public key of Crypt4GH": (gives(parse_public_key, bytes), format_public_key(bytes(range(32)))),
+    "private key of Crypt4GH": (gives(parse_private_key, bytes), C4GH_PRIVATE),
     "waveform header": (gives(parse_header, Header), b"r 1 250 10\nr.dat 16 200 16 0 0 0 0 ECG\n"),
     **{
         f"record, {name}": (gives(recognise_bytes, RecordInfo), seed)
