@@ -25,7 +25,7 @@ from salus.abpre.policy import Policy
 from salus.abpre.scalars import shares
 from salus.abpre.span import span_program
 from salus.errors import refuse_unless
-from salus.groups.bls12_381 import G1, G2, Fr, G1Comb, Gt, capsule_points, hash_to_fr
+from salus.groups.bls12_381 import G1, G2, Fr, G1Comb, Gt, g1_add_batch, g1_mul_batch, hash_to_fr
 from salus.symmetric import Random, kdf, xor
 
 _SUITE = labels.SUITE_ABPRE
@@ -126,8 +126,10 @@ def make_points(
     :param g_tilde: table of g~; ``None`` for type 2, whose A3 is then the identity and is not used.
     """
     width = span_program(policy).width
+    blinds = list(scalars[width - 1 :])
     lambdas = shares(policy, [s, *scalars[: width - 1]])
-    element, A2, A3, B, C = capsule_points(
-        parameters.table_y, table_g2(), g_tilde, table_a(), s, lambdas, scalars[width - 1 :], attribute_points(policy.rows)
-    )
-    return element, A2, G1.identity() if A3 is None else A3, Rows.of(B, C)
+    hidden = g1_mul_batch([-r for r in blinds], attribute_points(policy.rows))
+    B = g1_add_batch(table_a().mul_batch(lambdas), hidden)
+    A2, *C = table_g2().mul_batch([s, *blinds])
+    A3 = G1.identity() if g_tilde is None else g_tilde.mul(s)
+    return parameters.table_y.pow(s), A2, A3, Rows.of(B, C)
