@@ -14,7 +14,6 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from salus.bench.consultation import publish
 from salus.bench.model import Cell, Context, Part, PartFunction, Plot, Progress, Result, Section, Target, no_progress, run_parts
 from salus.bench.plots import draw
 from salus.bench.records_streams import (
@@ -160,6 +159,8 @@ def run(
         result.write(output_dir)
         draw(result.plots, output_dir)
     if docs_dir is not None:
+        from salus.bench.consultation import publish  # with it comes the whole network, which this bench does not need
+
         publish(result, docs_dir)
     return result
 
