@@ -174,10 +174,16 @@ impl Table {
         let found = pool::chunks(tasks.len(), TASK_GRAIN, |from, to| {
             let mut matches = Vec::new();
             let mut rids = Vec::new();
+            let mut ready: Option<(u32, Aes256Enc)> = None;
             for group in tasks[from..to].chunks(GROUP) {
                 black_box(group.iter().fold(0, |sum, task| task.scope.fetch(task.from, task.to) ^ sum));
                 for task in group {
-                    task.scope.find(&cipher(task.key), task.from, task.to, &mut rids);
+                    // Tasks of one key follow each other: those of a large scope, and all of a key for every scope.
+                    let (_, key) = match ready.take().filter(|(item, _)| *item == task.item) {
+                        Some(same) => ready.insert(same),
+                        None => ready.insert((task.item, cipher(task.key))),
+                    };
+                    task.scope.find(key, task.from, task.to, &mut rids);
                     matches.extend(rids.drain(..).map(|rid| (task.item, rid)));
                 }
                 if matches.len() >= limit {
