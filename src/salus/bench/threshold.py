@@ -46,6 +46,39 @@ _ATTACHMENT_LIMIT: Final = 1.5
 """What a live delegation adds to a new member's work, over the decoding of its one point; the digest is the rest."""
 
 
+_TABLES: Final = (
+    (
+        "threshold-issuing",
+        f"Issuing a key of {len(ATTRIBUTES)} attributes",
+        "nodes threshold node_ms requester_ms requester_each_checked_ms end_to_end_ms end_to_end_each_checked_ms received_bytes",
+        "Requester: opens t boxes, combines, checks the result against Y and re-randomises; or checks every partial key too.",
+    ),
+    (
+        "threshold-re-encryption",
+        "A re-encryption",
+        "nodes threshold owner_ms delegation_check_ms node_ms reader_ms reader_proofs_checked_ms end_to_end_ms"
+        " end_to_end_proofs_checked_ms received_bytes",
+        "Owner and check once for a delegation; node and reader for each record. The reader combines and trusts the match test,"
+        " or checks every node's proof too. The record's policy is the scope alone; delta is opened already.",
+    ),
+    (
+        "threshold-deals",
+        "Deals",
+        "nodes value deal_bytes deal_ms check_ms open_share_ms",
+        "One dealer's deal; everyone's check of it; a node's share from t of them.",
+    ),
+    (
+        "threshold-hand-over",
+        f"Hand-over to a new committee of the same size with {LIVE_DELEGATIONS:,} live delegations",
+        "nodes all_deals_bytes dealer_ms checks_ms combine_ms member_shares_ms attachments_bytes attachments_ms"
+        " ms_for_each_delegation sampled_delegations_served",
+        "alpha, z and the keyword key together: one old member's deals, everyone's check of those of t old members, their"
+        " combination, a new member's shares. Attachments: what a new member fetches and checks, before it is active.",
+    ),
+)
+"""Key, title, columns and note of each table."""
+
+
 @contextmanager
 def _one_core() -> Iterator[None]:
     wanted = _native.threads()
@@ -66,70 +99,10 @@ def thresholds(context: Context) -> Part:
         turned = [_re_encryption(members[n], n, repeats) for n in sizes]
         dealt = [row for n in sizes for row in _deals(members[n], n, 1 if n > SIZES[2] else repeats)]
         moved, targets = _hand_overs(context, members, sizes)
-    parts = (
-        (
-            "threshold-issuing",
-            f"Issuing a key of {len(ATTRIBUTES)} attributes",
-            (
-                "nodes",
-                "threshold",
-                "node_ms",
-                "requester_ms",
-                "requester_each_checked_ms",
-                "end_to_end_ms",
-                "end_to_end_each_checked_ms",
-                "received_bytes",
-            ),
-            issued,
-            "Requester: opens t boxes, combines, checks the result against Y and re-randomises; or checks every partial key too.",
-        ),
-        (
-            "threshold-re-encryption",
-            "A re-encryption",
-            (
-                "nodes",
-                "threshold",
-                "owner_ms",
-                "delegation_check_ms",
-                "node_ms",
-                "reader_ms",
-                "reader_proofs_checked_ms",
-                "end_to_end_ms",
-                "end_to_end_proofs_checked_ms",
-                "received_bytes",
-            ),
-            turned,
-            "Owner and check once for a delegation; node and reader for each record. The reader combines and trusts the match"
-            " test, or checks every node's proof too. The record's policy is the scope alone; delta is opened already.",
-        ),
-        (
-            "threshold-deals",
-            "Deals",
-            ("nodes", "value", "deal_bytes", "deal_ms", "check_ms", "open_share_ms"),
-            dealt,
-            "One dealer's deal; everyone's check of it; a node's share from t of them.",
-        ),
-        (
-            "threshold-hand-over",
-            f"Hand-over to a new committee of the same size with {LIVE_DELEGATIONS:,} live delegations",
-            (
-                "nodes",
-                "all_deals_bytes",
-                "dealer_ms",
-                "checks_ms",
-                "combine_ms",
-                "member_shares_ms",
-                "attachments_bytes",
-                "attachments_ms",
-                "ms_for_each_delegation",
-                "sampled_delegations_served",
-            ),
-            moved,
-            "alpha, z and the keyword key together: one old member's deals, everyone's check of those of t old members, their"
-            " combination, a new member's shares. Attachments: what a new member fetches and checks, before it is active.",
-        ),
+    sections = tuple(
+        Section(key, title, tuple(columns.split()), tuple(rows), (note,))
+        for (key, title, columns, note), rows in zip(_TABLES, (issued, turned, dealt, moved), strict=True)
     )
-    sections = tuple(Section(key, title, columns, tuple(rows), (note,)) for key, title, columns, rows, note in parts)
     return Part(sections, targets, (_plot(sizes, issued, turned),))
 
 
