@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from salus import labels
 from salus.abpre import hashing
+from salus.abpre.opening import decapsulate
 from salus.abpre.threshold import alpha as al
 from salus.abpre.threshold import g1_proofs
 from salus.abpre.threshold import scalar_deals as sd
@@ -138,6 +139,17 @@ def test_a_node_that_slept_reads_its_share_from_the_chain(holders):
     assert refusal(al.open_point_share, holders.committee, public, holders.node(3).name, holders.node(2).secret) == "bad-share"
     share.wipe()
     assert refusal(share.export_secret) == "erased"
+
+
+def test_throwing_a_dealer_out_after_use_would_lose_every_capsule(holders):
+    """Why a deal that counts stays: without it Y is another, and no key of the others opens what was encapsulated."""
+    deals = {i: holders.check_alpha(holders.alpha_deal(i)) for i in (1, 2, 3, 4)}
+    holders.fix_alpha([deals[i] for i in (1, 2, 3)])
+    k = bytes(32)
+    capsule = holders.capsule("role:x", k)
+    assert decapsulate(holders.parameters, holders.key("role:x"), capsule) == k
+    holders.fix_alpha([deals[i] for i in (2, 3, 4)])
+    assert refusal(decapsulate, holders.parameters, holders.key("role:x"), capsule) == "bad-capsule"
 
 
 # --- scalars: what is in a box only its recipient sees ---

@@ -266,6 +266,22 @@ def test_the_public_parts_of_a_delegation_say_nothing_of_alpha(case):
         assert len({getattr(m, field) for m in messages}) == 3
 
 
+def test_a_key_that_is_not_restricted_afresh_would_link_its_delegations(case, monkeypatch):
+    """A delegatee knows delta, so h, so ``rk3/h = L`` and ``R_x/h = K_x``: of a fresh sub-key they are nobody else's."""
+
+    def seen() -> tuple[bytes, bytes]:
+        delegation, _, coins = case.holders.delegate(case.owner)
+        inverse = h5(coins.delta).invert()
+        return delegation.rk3.mul(inverse).encode(), delegation.R.mul(inverse).encode()
+
+    assert len({seen() for _ in range(3)}) == 3
+    assert seen() != (case.owner.L.encode(), case.owner.parts[SCOPE].encode())
+    monkeypatch.setattr(
+        dg, "restrict", lambda key, attributes, random: SecretKey(key.K, key.L, {x: key.parts[x] for x in attributes})
+    )
+    assert {seen() for _ in range(3)} == {(case.owner.L.encode(), case.owner.parts[SCOPE].encode())}, "the owner's own key points"
+
+
 def test_z_times_g2_in_public_would_strip_rk1_of_its_cover(case):
     """With ``z*g2`` anyone computes ``Y^h`` of a delegation, which alpha and delta alone should give."""
     h = case.holders

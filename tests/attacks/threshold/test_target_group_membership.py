@@ -107,3 +107,25 @@ def test_what_is_not_of_the_subgroup_is_not_decoded(holders):
     ]
     for data in bad:
         assert refusal(decode_gt, data) == "bad-point"
+
+
+def from_plain(f: Fp12) -> bytes:
+    """Inverse of :func:`to_plain`."""
+    imaginary = f[6:]
+    real = [(a + b) % FIELD for a, b in zip(f[:6], imaginary, strict=True)]
+    return b"".join(c.to_bytes(WIDTH, "big") for pair in zip(real, imaginary, strict=True) for c in pair)
+
+
+def test_each_half_of_the_membership_test_is_needed():
+    """An element of the cyclotomic subgroup whose order is not r passes ``a^(p^4)*a = a^(p^2)`` and not ``a^p = a^u``."""
+    some: Fp12 = tuple(range(3, 15))
+    outside = from_plain(some)
+    assert to_plain(outside) == some
+    # (p^6 - 1)(p^2 + 1) takes any element into the cyclotomic subgroup, of order p^4 - p^2 + 1 = r*k.
+    inside = pow12(pow12(some, FIELD**6 - 1), FIELD**2 + 1)
+    assert pow12(inside, FIELD**4 - FIELD**2 + 1) == (1,) + (0,) * 11
+    assert pow12(inside, ORDER) != (1,) + (0,) * 11
+    for f in (some, inside):
+        assert refusal(decode_gt, from_plain(f)) == "bad-point"
+    member = pow12(inside, (FIELD**4 - FIELD**2 + 1) // ORDER)
+    assert decode_gt(from_plain(member)).encode() == from_plain(member)
