@@ -187,6 +187,10 @@ class Asking:
     def _states(self, table: Table[M], raw_keys: Sequence[bytes]) -> list[M | None]:
         return self._state(table, raw_keys)
 
+    def raw_state(self, kind: str, raw: bytes) -> bytes | None:
+        """The encoded value under (kind, raw key) of the state, or None; both are proven."""
+        return self._raw_states(kind, [raw])[0]
+
     def _raw_states(self, kind: str, raw_keys: Sequence[bytes]) -> list[bytes | None]:
         values: list[bytes | None] = []
         for start in range(0, len(raw_keys), q.KEYS_A_QUERY):

@@ -64,6 +64,8 @@ LIARS_SHOWN_MAX: Final = 64
 
 Raw = Annotated[bytes, Size(1, MAX_TRANSACTION_BYTES)]
 BlsSignature = Annotated[bytes, Size(48, 48)]
+About = Annotated[bytes, Size(16, 32)]
+"""Id of an attachment's object: rid of a record, id of a delegation."""
 Bitmap = Annotated[bytes, Size(1, (SEATS_MAX + 7) // 8)]
 
 
@@ -151,7 +153,9 @@ def pending_message(network: bytes, tx_hash: bytes) -> bytes:
     return encode((labels.PENDING, labels.SUITE_LEDGER, network, tx_hash))
 
 
-def make_pending_certificate(network: bytes, seats: list[tuple[str, bytes]], receipts: list[PendingReceipt]) -> PendingCertificate:
+def make_pending_certificate(
+    network: bytes, seats: list[tuple[str, bytes]], receipts: list[PendingReceipt]
+) -> PendingCertificate:
     """Add receipts up; those that do not verify are left out.
 
     :param seats: name and BLS key of every seat, in the order of the validator set. :param receipts: of one transaction.
@@ -229,7 +233,7 @@ class AttachmentReceipt(Message, frozen=True):
 
     epoch: int
     node: Name
-    about: Bytes32
+    about: About
     digest: Bytes32
     signature: BlsSignature
 
@@ -254,7 +258,7 @@ class ReadProof(Message, frozen=True):
     signature: Bytes64
 
     def signed(self) -> tuple[Any, ...]:
-        """What the signature covers, under label ``sig-read``."""
+        """What the signature covers: an institution's under label ``sig-read``, V's as everything that V signs."""
         return self.to_value()[:-1]
 
 
@@ -277,14 +281,15 @@ class Metadata(Message, frozen=True):
 class AttachmentRequest(Message, frozen=True):
     """A node lacks an attachment that the ledger names, and asks another one.
 
-    :ivar time_ms: asker's clock. :ivar signature: by the node's key, label ``sig-fetch``, over everything before it.
+    :ivar sort: ``metadata`` or ``delegation-c``. :ivar time_ms: asker's clock. :ivar signature: by the node's key, label ``sig-fetch``, over everything before it.
     """
 
     KIND = "sharing.attachment-request"
 
     node: Name
     party: Name
-    about: Bytes32
+    sort: Label
+    about: About
     digest: Bytes32
     time_ms: int
     signature: Bytes64

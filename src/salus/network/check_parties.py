@@ -62,6 +62,17 @@ class CheckParties:
                 return self._run(directory)
         raise Refused("unknown-party", f"{name} is no stopped check node of this network")
 
+    def attend(self, now_ms: int, wanted_height: int) -> bool:
+        """Let those work that have something to do; whether any handed a verdict to a node.
+
+        :param wanted_height: of the newest block that concerns them; without one they need not follow the chain yet.
+        """
+        posted = 0
+        for check in self.running:
+            if check.follower.height < wanted_height or check.backlog.due(now_ms):
+                posted += check.attend(now_ms)
+        return posted > 0
+
     def close(self) -> None:
         """Close the files of all."""
         with contextlib.ExitStack() as closing:

@@ -25,6 +25,8 @@ from salus.ledger.client import LedgerClient
 from salus.ledger.constants import Constants
 from salus.ledger.export import write_export
 from salus.ledger.genesis import Genesis
+from salus.ledger.kinds.sharing.committee_state import status as sharing_status
+from salus.ledger.kinds.sharing.constants import SharingConstants
 from salus.ledger.node_api import COMMITTED, PENDING, REFUSED, SUBMIT, SUBMIT_MAX, NodeStatus, Outcome, Submission, Submit
 from salus.network.actors import ACTORS, Actor, Surroundings
 from salus.network.check_parties import CheckParties
@@ -111,6 +113,7 @@ class EmbeddedNetwork:
         *,
         nodes: int = 4,
         constants: Constants | None = None,
+        sharing: SharingConstants | None = None,
         now_ms: Callable[[], int] = system_ms,
         random: Random | None = None,
         cost: Argon2Cost = DEFAULT_COST,
@@ -130,7 +133,7 @@ class EmbeddedNetwork:
             if home.founded:
                 raise Refused("already-done", f"there is a network in {directory}; use it, or choose another --home")
             with home.founding():
-                founded = found(home, nodes, now_ms() - 1, draw, constants)
+                founded = found(home, nodes, now_ms() - 1, draw, constants, sharing)
                 _institution_wallets(home, founded, passphrase, draw, cost)
         except BaseException:
             lock.release()
@@ -177,11 +180,13 @@ class EmbeddedNetwork:
         return len({node.runner.height for node in self.nodes if not node.runner.error}) == 1
 
     def _ready(self) -> bool:
+        """Whether envelopes can be sealed, and the committee holds its keys if this network shares."""
         try:
             self.client(self.local).epoch()
         except (Refused, TransportError):
             return False
-        return True
+        shares = [node.sharing.around for node in self.nodes if node.sharing.around.active]
+        return all(sharing_status(around.view).current for around in shares)
 
     def close(self) -> None:
         """Close every party's files and release the home; the cloud first files what is committed."""
@@ -278,7 +283,10 @@ class EmbeddedNetwork:
             node.work()
             self._carry(node)
             self._run_errands(node)
-        return bool(working)
+        if working:
+            return True
+        wanted = max((node.sharing.asked_height for node in self.nodes), default=0)
+        return self.checks.attend(now, wanted)
 
     def submit_many(self, transactions: Sequence[bytes], patience_ms: int = PATIENCE_MS) -> list[Outcome]:
         """Submit transactions to one node after the other and work until each is committed or refused.

@@ -35,12 +35,13 @@ from salus.ledger.genesis import (
     HL1,
     Genesis,
     GenesisCloud,
-    GenesisCore,
     GenesisInstitution,
     GenesisNode,
+    SharingGenesisCore,
     seal_genesis,
     sign_core,
 )
+from salus.ledger.kinds.sharing.constants import SHARING_VERSION, SharingConstants
 from salus.network.home import GENESIS_FILE, Home
 from salus.node.secrets import EPOCHS_DIRECTORY, KEY_FILE, NodeKeyFile
 from salus.symmetric import Random
@@ -56,6 +57,8 @@ INSTITUTIONS: Final = (
 """Founding institutions of an embedded network; each operates nodes in turn, never more than f seats."""
 NODES_MAX: Final = 31
 """Seats that the design is measured with."""
+SHARING: Final = SharingConstants(key_turn_ms=10_000, deal_window_ms=10_000, complaint_window_ms=300)
+"""Windows of a network whose parties live in one home: they see each other's deals at once, and somebody waits for the start."""
 CHECK_NODES: Final = 3
 """Check nodes of a new network (the seed's second level): one may be silent and one may lie."""
 CHECK_NODES_MAX: Final = 16
@@ -76,7 +79,13 @@ class Founded(msgspec.Struct, frozen=True):
 
 
 def found(
-    home: Home, nodes: int, time_ms: int, random: Random, constants: Constants | None = None, check_nodes: int = CHECK_NODES
+    home: Home,
+    nodes: int,
+    time_ms: int,
+    random: Random,
+    constants: Constants | None = None,
+    sharing: SharingConstants | None = None,
+    check_nodes: int = CHECK_NODES,
 ) -> Founded:
     """Make centre, nodes, check nodes, cloud and institutions of a new network below ``home``.
 
@@ -100,10 +109,10 @@ def found(
     bls = [BlsSecret.generate(random) for _ in members]
     epochs = [EpochSecret.generate(FIRST_EPOCH, random) for _ in members]
     cloud = _member(centre, CLOUD, CLOUD_NAME, random)
-    core = GenesisCore(
+    core = SharingGenesisCore(
         chain="salus-embedded",
         time_ms=time_ms,
-        protocol_version=1,
+        protocol_version=SHARING_VERSION,
         centre=centre.record(CENTRE_NAME),
         institutions=tuple(_genesis_institution(i, members, operators) for i in institutions),
         nodes=tuple(
@@ -113,6 +122,7 @@ def found(
         validators=tuple(m.name for m in members[:nodes]),
         clouds=(GenesisCloud(cloud.record(), "Cloud"),),
         constants=constants or Constants(),
+        sharing=sharing or SHARING,
     )
     network = core.network()
     records = [make_node_record(network, m, c, b, e, random) for m, c, b, e in zip(members, consensus, bls, epochs, strict=True)]

@@ -33,6 +33,7 @@ from salus.node.duties import EpochDuties
 from salus.node.secrets import NodeSecrets
 from salus.node.senders import show_sender
 from salus.node.sharing.errands import Errands
+from salus.node.sharing.role import SharingRole
 from salus.symmetric import Random
 from salus.transport import Transport
 
@@ -40,6 +41,7 @@ VOTES_DIRECTORY: Final = "votes"
 LEDGER_DIRECTORY: Final = "ledger"
 REMEMBERED_MAX: Final = 24_576
 """Refused transactions and pool receipts remembered for those who ask what became of them."""
+SHARING_METHODS: Final = "sharing."
 _NEEDS_REPLICA: Final = frozenset({m.SUBMIT, m.OUTCOME, m.QUERY, m.BLOCKS, m.THETA, m.SENDER, m.NEWEST})
 """What a node that has stopped does not answer: its state is old, and the others go on."""
 _log = structlog.get_logger(__name__)
@@ -81,6 +83,8 @@ class Node:
         self._receipts: OrderedDict[bytes, set[str]] = OrderedDict()
         self._complaint = ""
         self._committed = False
+        self.sharing = SharingRole(directory, genesis, self.secrets, self.application, self.errands, self._now_ms, random)
+        closing.callback(self.sharing.close)
         config = Config(domain.network, self.name, genesis.hash(), genesis.validators())
         signer = Ed25519Signer(self.secrets.consensus_seed)
         votes = VoteLog(DirectoryDisk(directory / VOTES_DIRECTORY))
@@ -113,6 +117,8 @@ class Node:
             return show_sender(self.genesis.domain(), self.secrets, self.application.view(), evidence).encode()
         if method == m.NEWEST:
             return self._newest(m.NewestRequest.decode(body).nonce).encode()
+        if method.startswith(SHARING_METHODS):
+            return self.sharing.handle(method, body)
         if method == m.STATUS:
             m.StatusRequest.decode(body)
             return self.status().encode()
@@ -171,20 +177,23 @@ class Node:
     @property
     def busy(self) -> bool:
         """Whether there is something to do now."""
-        waits = bool(self.runner.outbox) or bool(self.errands)
-        return self.runner.busy or waits or (self._committed and not self.runner.error)
+        if self.runner.error:
+            return self.runner.busy or bool(self.runner.outbox)
+        return self.runner.busy or bool(self.runner.outbox) or self._committed or self.sharing.waits
 
     def work(self) -> None:
         """Do everything there is to do now, duties included."""
         self.runner.work()
-        if self._committed:
+        if self._committed or (self.sharing.waits and not self.runner.error):
             self._committed = False
             self.attend()
 
     def attend(self) -> None:
-        """Look after the epochs: post what this node owes now, erase what is over."""
+        """Look after the epochs and what is open on the ledger: post what this node owes now, erase what is over."""
         info = self.application.info()
-        due = self.duties.due(self.application.view(), info.height, info.last_time_ms, max(self._now_ms(), info.last_time_ms + 1))
+        now_ms = max(self._now_ms(), info.last_time_ms + 1)
+        due = self.duties.due(self.application.view(), info.height, info.last_time_ms, now_ms)
+        due += self.sharing.due(now_ms)
         if due:
             number = self.runner.submit(due)
             self.runner.work()

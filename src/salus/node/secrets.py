@@ -28,7 +28,7 @@ _EPOCH_FILE: Final = re.compile(r"(\d{1,18})\.(key|theta)")
 class NodeKeyFile(Message, frozen=True):
     """Content of ``node.key``.
 
-    :ivar s: the member key's secret. :ivar consensus_seed: Ed25519 seed. :ivar bls_secret: empty until thresholds need it.
+    :ivar s: the member key's secret. :ivar consensus_seed: Ed25519 seed. :ivar bls_secret: for receipts that add up.
     """
 
     KIND = "node.key-file"
@@ -58,6 +58,7 @@ class NodeSecrets:
         except Refused as refused:
             raise DamagedFile(f"{directory / KEY_FILE}: {refused.detail}; restore it from the node's own backup") from None
         self.consensus_seed = content.consensus_seed
+        self.bls_secret = content.bls_secret
         self._epochs = directory / EPOCHS_DIRECTORY
         make_private_directory(self._epochs)
         remove_leftovers(self._epochs)

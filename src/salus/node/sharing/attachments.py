@@ -7,7 +7,6 @@ it, and overwritten when the delegation is revoked or the record erased (docs/pr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -80,9 +79,17 @@ class AttachmentStore:
         self._held.discard((about, digest))
         self._unnamed.pop((about, digest), None)
 
-    def unnamed(self, before_ms: int) -> Iterator[tuple[bytes, bytes]]:
-        """(object, digest) of attachments that came before a time and that nothing named since."""
-        yield from [key for key, since_ms in self._unnamed.items() if since_ms < before_ms]
+    def keys(self) -> list[tuple[bytes, bytes]]:
+        """(object, digest) of everything that is here."""
+        return sorted(self._held)
+
+    def digests(self, about: bytes) -> list[bytes]:
+        """Digests of what is here of one object."""
+        return sorted(digest for held, digest in self._held if held == about)
+
+    def since_ms(self, about: bytes, digest: bytes) -> int:
+        """Since when an attachment waits to be named; 0 if it is named, or was here when the node started."""
+        return self._unnamed.get((about, digest), 0)
 
     def _path(self, about: bytes, digest: bytes) -> Path:
         return self._directory / f"{about.hex()}.{digest.hex()}"
