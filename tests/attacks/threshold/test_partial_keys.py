@@ -238,6 +238,22 @@ def test_partials_of_two_epochs_do_not_combine():
                    ) == "wrong-epoch"  # fmt: skip
 
 
+def test_nothing_is_judged_against_the_values_of_another_epoch():
+    """There every honest partial key looks bad."""
+    world = World("judges")
+    before = world.holders(1, names(4)).deal_all()
+    after = before.hand_over_to(world.holders(2, names(4)))
+    request, key = before.request(ATTRIBUTES)
+    issued = before.issue(request, 1)
+    opening = kc.prove_opening(key.er, issued.box, ki.partial_context(NETWORK, request, issued.node), world.random)
+    evidence = kc.BadPartialKey(issued, opening)
+    assert refusal(kc.judge_partial_key, NETWORK, before.committee, after.alpha, request, evidence) == "wrong-epoch"
+    assert refusal(kc.judge_partial_key, NETWORK, after.committee, after.alpha, request, evidence) == "wrong-epoch"
+    assert refusal(kc.collect_key, NETWORK, before.committee, after.alpha, request, key, [issued], world.random) == "wrong-epoch"
+    assert refusal(before.judge_key, request, evidence) == "bad-evidence"
+    assert refusal(before.collect, request, key, [issued] * 600) == "too-large"
+
+
 def test_fewer_than_t_partials_open_nothing(holders):
     request, partials = opened_partials(holders, ATTRIBUTES)
     assert refusal(kc.combine_partial_keys, request, holders.alpha, partials[:2], holders.world.random) == "no-quorum"

@@ -17,6 +17,7 @@ from salus.abpre.rekeys import Coins, transform
 from salus.abpre.threshold import delegations as dg
 from salus.abpre.threshold import g1_proofs
 from salus.abpre.threshold import partials as pt
+from salus.abpre.threshold import scalar_deals as sd
 from salus.abpre.threshold import transforming as tf
 from salus.abpre.threshold.box import BoxKey, prove_opening, seal_box
 from salus.abpre.threshold.groups import OPRF, Z
@@ -369,6 +370,19 @@ def test_a_signed_box_without_proof_of_rho_is_evidence_by_itself(case):
     assert done.key == K
     assert [e.opening for e in done.evidence] == [None]
     assert case.judge(done.evidence[0]) == node.name
+
+
+def test_nothing_is_judged_against_the_values_of_another_sharing(case):
+    """There every honest partial looks bad."""
+    h = case.holders
+    (honest,) = case.partials(1)
+    opening = prove_opening(case.key.er, honest.box, pt.target_context(case.target, honest.node), h.world.random)
+    evidence = tf.BadPartial(honest, opening)
+    later = sd.ScalarPublic(altered(h.scalars[Z].sharing, epoch=2))
+    for public in (h.scalars[OPRF], later):
+        assert refusal(tf.judge_transformation, h.committee, case.target, public, evidence) == "wrong-epoch"
+    assert refusal(tf.judge_transformation, h.committee, case.target, h.scalars[Z], evidence) == "bad-evidence"
+    assert refusal(case.open, [honest] * 600) == "too-large"
 
 
 def test_wrong_interpolation_places_do_not_combine(case):

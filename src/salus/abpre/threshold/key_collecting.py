@@ -180,9 +180,10 @@ def collect_key(
     ``check_each``, is every partial key checked by itself.
 
     :param issued: of each node at most a few.
-    :raises Refused: ``too-large``.
+    :raises Refused: ``too-large``, ``wrong-epoch``.
     """
     refuse_unless(len(issued) <= ANSWERS_MAX, "too-large", f"at most {ANSWERS_MAX} partial keys")
+    _require_epoch(committee, public, request)
     good: dict[int, PartialKey] = {}
     bad: list[IssuedPartial] = []
     for one in issued:
@@ -240,8 +241,10 @@ def judge_partial_key(
     """Decide evidence in public (issuing, step 11); anyone can replay it.
 
     :return: name of the convicted node.
-    :raises Refused: ``bad-evidence`` if it proves nothing, or the partial key it shows is good.
+    :raises Refused: ``bad-evidence`` if it proves nothing, or the partial key it shows is good; ``wrong-epoch`` if committee,
+        sharing and request are not of one epoch, when nothing can be judged.
     """
+    _require_epoch(committee, public, request)
     issued = evidence.partial
     try:
         seat = check_signed_partial(network, committee, request, issued)
@@ -264,3 +267,9 @@ def judge_partial_key(
     except Refused:
         return issued.node
     raise Refused("bad-evidence", f"the partial key of {issued.node} is good")
+
+
+def _require_epoch(committee: Committee, public: AlphaPublic, request: KeyRequest) -> None:
+    """Against another epoch's public shares every honest partial key looks bad."""
+    same = committee.epoch == public.sharing.epoch == request.epoch
+    refuse_unless(same, "wrong-epoch", "committee, sharing and request are of different epochs")

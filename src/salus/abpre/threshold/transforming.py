@@ -16,6 +16,7 @@ from salus.abpre.threshold.box import BoxKey, BoxOpening, judge_opening, open_bo
 from salus.abpre.threshold.committee import ANSWERS_MAX, Committee
 from salus.abpre.threshold.delegations import check_attachment
 from salus.abpre.threshold.g1_proofs import PROOF_BYTES
+from salus.abpre.threshold.groups import Z
 from salus.abpre.threshold.partials import (
     PartialTransformation,
     ShareTarget,
@@ -136,9 +137,11 @@ def transform_and_open(
 
     :param delta: opened from the delegation's rk4.
     :param partials: of each node at most a few.
-    :raises Refused: ``bad-delegation`` if all proofs hold and the result is wrong: the owner's delegation is bad; ``too-large``.
+    :raises Refused: ``bad-delegation`` if all proofs hold and the result is wrong: the owner's delegation is bad;
+        ``too-large``, ``wrong-epoch``.
     """
     refuse_unless(len(partials) <= ANSWERS_MAX, "too-large", f"at most {ANSWERS_MAX} partials")
+    _require_epoch(committee, target, public)
     good: dict[int, OpenedPartial] = {}
     bad: list[PartialTransformation] = []
     for partial in partials:
@@ -197,8 +200,10 @@ def judge_transformation(committee: Committee, target: ShareTarget, public: Scal
     """Decide evidence in public (partial transformations, step 10); anyone can replay it.
 
     :return: name of the convicted node.
-    :raises Refused: ``bad-evidence`` if it proves nothing, or the partial it shows is good.
+    :raises Refused: ``bad-evidence`` if it proves nothing, or the partial it shows is good; ``wrong-epoch`` if committee,
+        sharing and target are not of one epoch, when nothing can be judged.
     """
+    _require_epoch(committee, target, public)
     partial = evidence.partial
     try:
         seat = check_partial_target(committee, target, partial)
@@ -221,3 +226,9 @@ def judge_transformation(committee: Committee, target: ShareTarget, public: Scal
     except Refused:
         return partial.node
     raise Refused("bad-evidence", f"the partial of {partial.node} is good")
+
+
+def _require_epoch(committee: Committee, target: ShareTarget, public: ScalarPublic) -> None:
+    """Against another epoch's public shares, or another scalar's, every honest partial looks bad."""
+    same = committee.epoch == public.sharing.epoch == target.epoch and public.sharing.purpose == Z
+    refuse_unless(same, "wrong-epoch", "committee, sharing of z and share are of different epochs")
