@@ -21,7 +21,7 @@ from salus.abpre.capsules import (
     context_of,
     delta_context_of,
 )
-from salus.abpre.hashing import attribute_points, coefficient_bytes, domain, point_a, point_g_tilde
+from salus.abpre.hashing import attribute_points, coefficient_bytes, domain, lines_g2, point_a, point_g_tilde
 from salus.abpre.scalars import ONE, fr
 from salus.abpre.span import kernel
 from salus.codec import encode
@@ -30,6 +30,7 @@ from salus.groups.bls12_381 import (
     G1,
     G2,
     Fr,
+    G2Prepared,
     g1_hash_batch,
     g1_msm_groups_vartime,
     g1_msm_vartime,
@@ -184,7 +185,7 @@ def _require_one(equations: Sequence[_Equation], base: G1, A3: G1) -> None:
         left[0].append(fr(equation.d))
         left[1].append(capsule.D)
         right.append(([fr(-equation.c), fr(-equation.d)], [base, equation.H]))
-    pairs = [(g1_msm_vartime(*left), G2.generator())]
+    pairs: list[tuple[G1, G2 | G2Prepared]] = [(g1_msm_vartime(*left), lines_g2())]
     pairs += zip(g1_msm_groups_vartime(right), [equation.capsule.A2 for equation in equations], strict=True)
     pairs += zip(attribute_points(list(by_attribute)), _sums(list(by_attribute.values())), strict=True)
     if not multi_pairing(pairs).is_one():

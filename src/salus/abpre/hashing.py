@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from salus import labels
 from salus.codec import encode
-from salus.groups.bls12_381 import G1, G2, Fr, G1Comb, G2Comb, g1_hash_batch
+from salus.groups.bls12_381 import G1, G2, Fr, G1Comb, G2Comb, G2Prepared, g1_hash_batch
 from salus.symmetric import digest64, kdf
 
 _SUITE: Final = labels.SUITE_ABPRE
@@ -68,6 +68,12 @@ def table_g1() -> G1Comb:
 def table_g2() -> G2Comb:
     """Table of g2."""
     return G2Comb(G2.generator())
+
+
+@cache
+def lines_g2() -> G2Prepared:
+    """The lines of g2, for pairings with it."""
+    return G2Prepared(G2.generator())
 
 
 _kept: OrderedDict[str, G1] = OrderedDict()

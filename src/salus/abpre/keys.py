@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Final
 
 from salus import labels
 from salus.abpre.attributes import ATTRIBUTE_CHARACTERS_MAX, canonical_attribute
-from salus.abpre.hashing import attribute_points, coefficients, point_a, table_a, table_g2
+from salus.abpre.hashing import attribute_points, coefficients, lines_g2, point_a, table_a, table_g2
 from salus.abpre.parameters import MAX_ATTRIBUTES, MasterKey, PublicParameters
 from salus.codec import Message, Size
 from salus.errors import Refused, refuse_unless
@@ -18,6 +18,7 @@ from salus.groups.bls12_381 import (
     G2,
     G2_BYTES,
     Fr,
+    G2Prepared,
     decode_g1_batch,
     decode_g2,
     g1_add_batch,
@@ -51,7 +52,7 @@ class SecretKey:
     :ivar parts: K_x of each attribute x, in ascending order of x.
     """
 
-    __slots__ = ("K", "L", "parts")
+    __slots__ = ("K", "L", "_lines", "parts")
 
     def __init__(self, K: G1, L: G2, parts: Mapping[str, G1]) -> None:
         """Put together a key; :func:`check_key` tells whether it is one.
@@ -62,6 +63,14 @@ class SecretKey:
         self.K = K
         self.L = L
         self.parts = {x: parts[x] for x in sorted(parts)}
+        self._lines: G2Prepared | None = None
+
+    @property
+    def lines(self) -> G2Prepared:
+        """The lines of L, for the pairing with it in every opening; computed once."""
+        if self._lines is None:
+            self._lines = G2Prepared(self.L)
+        return self._lines
 
     @property
     def attributes(self) -> frozenset[str]:
@@ -162,7 +171,7 @@ def check_key(parameters: PublicParameters, key: SecretKey) -> None:
     c = coefficients(labels.ABPRE_CHECK_KEY, key.encode(), len(names))
     left = key.K + g1_msm_vartime(c, list(key.parts.values()))
     right = point_a() + g1_msm_vartime(c, attribute_points(names))
-    if pairing([(left, G2.generator()), (-right, key.L)]) != parameters.Y:
+    if pairing([(left, lines_g2()), (-right, key.L)]) != parameters.Y:
         raise Refused("bad-key", "the attribute key does not verify: it was altered, or is of another network")
 
 

@@ -97,7 +97,7 @@ def require_weights(policy: Policy, attributes: Collection[str]) -> dict[int, in
 def blinding(key: SecretKey, capsule: Capsule | DeltaCapsule, weights: Mapping[int, int]) -> Gt:
     """Step 2: ``Y^s``, if key and weights satisfy the policy; any other element of GT otherwise."""
     B, pairs = row_pairs(capsule.policy, capsule.rows, key.parts, weights)
-    return multi_pairing([(key.K, capsule.A2), (-B, key.L), *pairs])
+    return multi_pairing([(key.K, capsule.A2), (-B, key.lines), *pairs])
 
 
 def row_pairs(policy: Policy, rows: Rows, parts: Mapping[str, G1], weights: Mapping[int, int]) -> tuple[G1, list[tuple[G1, G2]]]:

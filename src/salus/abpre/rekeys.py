@@ -23,7 +23,7 @@ from salus.abpre.capsules import (
 )
 from salus.abpre.checking import check2
 from salus.abpre.encapsulation import encapsulate_delta_deterministic
-from salus.abpre.hashing import attribute_points, coefficients, h5, table_g2, table_g_tilde
+from salus.abpre.hashing import attribute_points, coefficients, h5, lines_g2, table_g2, table_g_tilde
 from salus.abpre.keys import SecretKey, require_attributes
 from salus.abpre.opening import require_weights, row_pairs
 from salus.abpre.parameters import MAX_ATTRIBUTES, PublicParameters
@@ -37,6 +37,7 @@ from salus.groups.bls12_381 import (
     G2_BYTES,
     GT_BYTES,
     Fr,
+    G2Prepared,
     Gt,
     decode_g1_batch,
     decode_g2_batch,
@@ -84,7 +85,7 @@ class ReKey:
     :ivar parts: R_x of each attribute x of the sub-key, in ascending order of x.
     """
 
-    __slots__ = ("parts", "rk1", "rk2", "rk3", "rk4")
+    __slots__ = ("_lines", "parts", "rk1", "rk2", "rk3", "rk4")
 
     def __init__(self, rk1: G1, rk2: G2, rk3: G2, parts: Mapping[str, G1], rk4: DeltaCapsule) -> None:
         """Put together a re-encryption key; :func:`check_rekey` tells whether its public parts fit.
@@ -97,6 +98,14 @@ class ReKey:
         self.rk3 = rk3
         self.parts = {x: parts[x] for x in sorted(parts)}
         self.rk4 = rk4
+        self._lines: tuple[G2Prepared, G2Prepared] | None = None
+
+    @property
+    def lines(self) -> tuple[G2Prepared, G2Prepared]:
+        """The lines of rk2 and rk3, for every capsule that is transformed; computed once."""
+        if self._lines is None:
+            self._lines = G2Prepared(self.rk2), G2Prepared(self.rk3)
+        return self._lines
 
     def message(self) -> ReKeyMessage:
         """What is stored and sent."""
@@ -191,7 +200,7 @@ def check_parts(rk3: G2, parts: Mapping[str, G1]) -> None:
     data = encode((rk3.encode(), tuple(names), tuple(g1_encode_batch(points))))
     c = coefficients(labels.ABPRE_CHECK_REKEY, data, len(names))
     left, right = g1_msm_vartime(c, points), g1_msm_vartime(c, attribute_points(names))
-    if not pairing([(left, G2.generator()), (-right, rk3)]).is_one():
+    if not pairing([(left, lines_g2()), (-right, rk3)]).is_one():
         raise Refused("bad-rekey", "the parts of the re-encryption key do not belong together")
 
 
@@ -200,10 +209,10 @@ def re_encrypt(rekey: ReKey, verified: VerifiedCapsule) -> Gt:
 
     :raises Refused: ``unsatisfied`` if the attributes of the re-encryption key do not satisfy the capsule's policy.
     """
-    return transform(rekey.rk1, rekey.rk2, rekey.rk3, rekey.parts, verified)
+    return transform(rekey.rk1, *rekey.lines, rekey.parts, verified)
 
 
-def transform(rk1: G1, rk2: G2, rk3: G2, parts: Mapping[str, G1], verified: VerifiedCapsule) -> Gt:
+def transform(rk1: G1, rk2: G2 | G2Prepared, rk3: G2 | G2Prepared, parts: Mapping[str, G1], verified: VerifiedCapsule) -> Gt:
     """:func:`re_encrypt` on the parts of a key.
 
     1. w with ``sum w_i*M_i = (1, 0, .., 0)`` over rows whose attributes have an R_x.
