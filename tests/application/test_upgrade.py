@@ -63,9 +63,11 @@ class Greet:
         GREETED.put(state, tx.message.name.encode(), Greeted(context.height))
 
 
-UPGRADED = REGISTRY.extended([KindSpec(Greeting, Greet(), since=2)], newest=2)
+BASE = Registry([kind for kind in REGISTRY.kinds() if kind.since == 1], newest=1)
+"""The first version's software."""
+UPGRADED = BASE.extended([KindSpec(Greeting, Greet(), since=2)], newest=2)
 UPGRADED_AGAIN = Registry(
-    [*REGISTRY.kinds(), KindSpec(Greeting, Greet(), since=2, until=3), KindSpec(GreetingV2, Greet(), since=3)], newest=3
+    [*BASE.kinds(), KindSpec(Greeting, Greet(), since=2, until=3), KindSpec(GreetingV2, Greet(), since=3)], newest=3
 )
 
 
@@ -87,7 +89,7 @@ def reason(chain: Chain, raw: bytes) -> str:
 
 
 def test_what_an_activation_needs(world: LedgerWorld) -> None:
-    chain = world.chain()
+    chain = world.chain(registry=BASE)
     height = chain.application.info().height + 1 + NOTICE
     stranger = world.member(INSTITUTION, "hospital-9/board")
     good = Activation.decode(activation(world, 2, height))
@@ -114,7 +116,7 @@ def test_what_an_activation_needs(world: LedgerWorld) -> None:
 def test_a_kind_is_active_from_its_height_and_versions_follow_each_other(world: LedgerWorld) -> None:
     chain = world.chain(registry=UPGRADED_AGAIN)
     first, second = Greeting("alice").encode(), GreetingV2("bob", 2).encode()
-    assert reason(world.chain(), first) == "unknown-kind"
+    assert reason(world.chain(registry=BASE), first) == "unknown-kind"
     height = chain.application.info().height + 1 + NOTICE
     chain.decide([activation(world, 2, height)])
     while chain.application.info().height < height - 1:
@@ -135,7 +137,7 @@ def test_a_kind_is_active_from_its_height_and_versions_follow_each_other(world: 
 
 
 def test_a_node_that_lacks_the_version_stops_before_it_votes(world: LedgerWorld) -> None:
-    new, old = world.chain(registry=UPGRADED), world.chain()
+    new, old = world.chain(registry=UPGRADED), world.chain(registry=BASE)
     height = 1 + NOTICE
     plan = activation(world, 2, height)
     for chain in (new, old):
@@ -170,7 +172,7 @@ class Network:
         self.world = world
         self.directory = directory
         self.stores = [MemoryStore() for _ in world.nodes]
-        self.registries = [REGISTRY] * 4
+        self.registries = [BASE] * 4
         self.now_ms = GENESIS_MS + 1000
         self.driver = self.start()
 
