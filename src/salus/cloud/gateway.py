@@ -19,6 +19,7 @@ from salus.cloud.filing import CommittedTransaction, file_transactions
 from salus.cloud.index import FilingRow, Index
 from salus.cloud.objects import DirectoryStore, ObjectStore
 from salus.cloud.settings import Clock, GatewaySettings
+from salus.cloud.sharing_records import RecordShelf
 from salus.cloud.shelf import Shelf
 from salus.cloud.staging import Staging
 from salus.cloud.uploads import Uploads
@@ -59,10 +60,12 @@ class Gateway:
         random: Random = os.urandom,
         settings: GatewaySettings | None = None,
         lock: HomeLock | None = None,
+        directory: Path | None = None,
     ) -> None:
         """Use :meth:`open` for the default store and index.
 
         :param network: id of the network. :param key: the cloud's registered key. :param now_ms: clock, UTC milliseconds.
+        :param directory: for what is kept beside bodies of records; without one this cloud keeps no records.
         """
         self.settings = settings or GatewaySettings()
         self._network = network
@@ -72,6 +75,7 @@ class Gateway:
         self._lock = lock
         self._adopted = False
         self._shelf = Shelf(store, index, self.settings, now_ms)
+        self.records = RecordShelf(directory, network, key, self._shelf, index, now_ms, random) if directory else None
         self._uploads = Uploads(network, key, staging, self._shelf, index, self.settings, now_ms, random)
         self._methods: dict[str, tuple[type[Message], Callable[[Any], Message]]] = {
             m.UPLOAD_BEGIN: (m.UploadBegin, self._uploads.begin),
@@ -110,7 +114,18 @@ class Gateway:
             store = DirectoryStore(directory)
             index = Index(index_url, network) if index_url else Index.in_directory(directory, network)
             staging = Staging(directory / "staging")
-            return cls(network, key, store, staging, index, now_ms=now_ms, random=random, settings=settings, lock=lock)
+            return cls(
+                network,
+                key,
+                store,
+                staging,
+                index,
+                now_ms=now_ms,
+                random=random,
+                settings=settings,
+                lock=lock,
+                directory=directory,
+            )
         except BaseException:
             lock.release()
             raise
@@ -145,10 +160,14 @@ class Gateway:
             return
         refuse_unless(height == filed + 1, "not-found", f"block {height} does not follow {filed}; file {filed + 1} first")
         filings = file_transactions(height, transactions)
+        if self.records is not None:
+            filings += self.records.filings(height, transactions)
         if self._index.file_block(height, time_ms, filings):
             for filing in filings:
                 if filing.size_bytes <= self.settings.confirm_inline_bytes:
                     self._look_at(filing.digest)
+        if self.records is not None:
+            self.records.forget_erased(transactions)
 
     def confirm_pending(self, max_bytes: int) -> int:
         """Hash again bodies that transactions name and that were not hashed since; stops after about ``max_bytes``.
@@ -201,6 +220,7 @@ class Gateway:
     # --- answers ---
 
     def _body_info(self, request: m.BodyInfoRequest) -> m.BodyInfo:
+        self._require_no_record(request.digest)
         row = self._shelf.held(request.digest)
         if row is None:
             raise Refused("missing-body", f"no body {request.digest.hex()[:16]}.. here")
@@ -208,10 +228,17 @@ class Gateway:
 
     def _body_range(self, request: m.BodyRangeRequest) -> m.BodyRange:
         refuse_unless(0 < request.count <= PART_BYTES, "too-large", f"a range has 1 to {PART_BYTES} bytes")
+        self._require_no_record(request.digest)
         return m.BodyRange(self._shelf.read(request.digest, request.offset, request.count))
 
     def _body_proof(self, request: m.BodyProofRequest) -> Message:
+        self._require_no_record(request.digest)
         return self._shelf.prove(request.digest, request.first, request.count)
+
+    def _require_no_record(self, digest: bytes) -> None:
+        """Bodies of records are given to readers of committed grants alone (:mod:`salus.cloud.sharing_records`)."""
+        refused = self.records is not None and self.records.is_record(digest)
+        refuse_unless(not refused, "not-granted", "that is the body of a record; show the grant")
 
     def _find(self, request: m.Find) -> m.Found:
         refuse_unless(0 < request.limit <= m.FOUND_MAX, "too-large", f"ask for 1 to {m.FOUND_MAX} at a time")

@@ -7,18 +7,20 @@ from typing import Final
 import structlog
 
 from salus.cloud import messages as m
+from salus.cloud import sharing_messages as sm
 from salus.cloud.filing import CommittedTransaction
 from salus.cloud.gateway import Gateway
-from salus.codec import decode
+from salus.codec import Message, decode
 from salus.consensus.block import transaction_hash
-from salus.errors import SalusError
+from salus.errors import Refused, SalusError
 from salus.ledger.client import LedgerClient
 
 _log = structlog.get_logger(__name__)
 CONFIRM_BYTES: Final = 256 * 1024 * 1024
 """Hashed again in one maintenance: about a second of work."""
-_ABOUT_COMMITTED: Final = frozenset({m.STORAGE_RECEIPT, m.FIND})
+_ABOUT_COMMITTED: Final = frozenset({m.STORAGE_RECEIPT, m.FIND, sm.RECORD_INFO, sm.RECORD_RANGE, sm.RECORD_PROOF})
 """Methods that are about committed transactions: the gateway looks at the ledger first."""
+_RECORDS: Final = frozenset({sm.RECORD_KEEP, sm.RECORD_INFO, sm.RECORD_RANGE, sm.RECORD_PROOF, sm.RECORD_REPAIR})
 
 
 class CloudParty:
@@ -35,7 +37,24 @@ class CloudParty:
         """Answer one request of :mod:`salus.cloud.messages`."""
         if method in _ABOUT_COMMITTED:
             self.follow()
+        if method in _RECORDS:
+            return self._record(method, body).encode()
         return self.gateway.handle(method, body)
+
+    def _record(self, method: str, body: bytes) -> Message:
+        """Answer one request of :mod:`salus.cloud.sharing_messages`."""
+        records = self.gateway.records
+        if records is None:
+            raise Refused("unknown-kind", "this cloud keeps no records")
+        if method == sm.RECORD_KEEP:
+            return records.keep(sm.RecordKeep.decode(body))
+        if method == sm.RECORD_INFO:
+            return records.info(sm.RecordInfoRequest.decode(body), self._ledger)
+        if method == sm.RECORD_RANGE:
+            return records.range(sm.RecordRange.decode(body), self._ledger)
+        if method == sm.RECORD_PROOF:
+            return records.prove(sm.RecordProof.decode(body), self._ledger)
+        return records.give(sm.RecordRepair.decode(body), self._ledger)
 
     def follow(self) -> int:
         """File every block that is decided and not yet filed; returns the height reached.

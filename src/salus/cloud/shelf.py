@@ -76,6 +76,13 @@ class Shelf:
                 self._count(1, row.size_bytes)
             self._index.put_body(self._with_names(row, known), finished)
 
+    def restore(self, row: BodyRow, staged: Path) -> None:
+        """Put back a body that was lost here and was fetched again: a complete, fsynced, checked file."""
+        with self.lock(row.digest):
+            self.store.put(row.digest, staged)
+            self._index.put_body(row)
+            self._count(1, row.size_bytes)
+
     def extend(self, row: BodyRow, finished: tuple[bytes, int, bytes, bytes]) -> None:
         """A body that is here already was uploaded again: keep it as long as the later of the two."""
         with self.lock(row.digest):

@@ -281,7 +281,8 @@ class Metadata(Message, frozen=True):
 class AttachmentRequest(Message, frozen=True):
     """A node lacks an attachment that the ledger names, and asks another one.
 
-    :ivar sort: ``metadata`` or ``delegation-c``. :ivar time_ms: asker's clock. :ivar signature: by the node's key, label ``sig-fetch``, over everything before it.
+    :ivar sort: ``metadata`` or ``delegation-c``. :ivar time_ms: asker's clock.
+    :ivar signature: by the node's key, label ``sig-fetch``, over everything before it.
     """
 
     KIND = "sharing.attachment-request"

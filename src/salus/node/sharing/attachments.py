@@ -1,7 +1,8 @@
 """Attachments: what belongs to a transaction and may never enter a block, for blocks cannot forget.
 
 Of a delegation that is c, of a record its sealed metadata. Each is a file by object, fsynced before this node signs that it has
-it, and overwritten when the delegation is revoked or the record erased (docs/protocol/sharing-thresholds.md, "delegations", step 6).
+it, and overwritten when the delegation is revoked or the record erased.
+Steps: docs/protocol/sharing-thresholds.md, "delegations", step 6.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class AttachmentStore:
         self._held.discard((about, digest))
         self._unnamed.pop((about, digest), None)
 
-    def keys(self) -> list[tuple[bytes, bytes]]:
+    def held(self) -> list[tuple[bytes, bytes]]:
         """(object, digest) of everything that is here."""
         return sorted(self._held)
 

@@ -25,7 +25,8 @@ OnAnswer = Callable[[bytes | None, Failure | None], None]
 class Errand(msgspec.Struct, frozen=True):
     """One call to be made.
 
-    :ivar to: party. :ivar method, body: as of :class:`salus.transport.Transport`. :ivar done: takes the answer, under the node's lock.
+    :ivar to: party. :ivar method, body: as of :class:`salus.transport.Transport`.
+    :ivar done: takes the answer, under the node's lock.
     """
 
     to: str

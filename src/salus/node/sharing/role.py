@@ -118,7 +118,7 @@ class SharingRole:
         return answer(kind.decode(body)).encode()
 
     def _attach_delegation(self, asked: m.AttachDelegation) -> m.AttachmentReceipt:
-        """Delegations, step 6: everything that involves c is checked before it is durable, and it is durable before it is signed."""
+        """Delegations, step 6: all that involves c is checked before it is durable, and it is durable before it is signed."""
         around, sealed = self.around, asked.sealed
         epoch = self._seated()
         known = DELEGATIONS.get(around.view, sealed.delegation)
@@ -266,11 +266,11 @@ class SharingRole:
             return
         self._swept_ms = now_ms
         view, time_ms = self.around.view, self.around.time_ms
-        for delegation, digest in self.delegations.keys():
+        for delegation, digest in self.delegations.held():
             record = DELEGATIONS.get(view, delegation)
             live = record is not None and record.sealed.c_digest == digest and record.is_live(time_ms)
             self._keep_or_erase(self.delegations, delegation, digest, record is None, live, now_ms)
-        for rid, digest in self.metadata.keys():
+        for rid, digest in self.metadata.held():
             held = RECORDS.get(view, rid)
             live = held is not None and held.metadata == digest and not held.erased_ms
             self._keep_or_erase(self.metadata, rid, digest, held is None or not held.erased_ms, live, now_ms)

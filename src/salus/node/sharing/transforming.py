@@ -1,8 +1,8 @@
 """Partial re-encryptions and grants: what each node seals to the requester, and how the value node puts a grant together.
 
-A partial is made for a share that the ledger has approved, kept durably before it is signed, and given away only once the grant is
-committed, so that every reading is in the access log. The value node R of a share is the proposer of its request's height; the
-next one takes over from a silent one. Steps: docs/protocol/sharing-thresholds.md, "partial transformations".
+A partial is made for a share that the ledger has approved, kept durably before its claim goes out, and given away only once the
+grant is committed, so that every reading is in the access log. The value node R of a share is the proposer of its request's height;
+the next one takes over from a silent one. Steps: docs/protocol/sharing-thresholds.md, "partial transformations".
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ class Transforming:
         """Remove partials of shares whose grants are over."""
         view, time_ms = self._around.view, self._around.time_ms
         grant_ms = sharing_constants(view).grant_ms
-        for share, capsule in self._partials.keys():
+        for share, capsule in self._partials.held():
             found = SHARES.get(view, share)
             open_still = found is not None and found.status in (ASKED, WAITING, APPROVED)
             if not open_still and (found is None or time_ms > found.granted_ms + grant_ms):

@@ -1,0 +1,293 @@
+"""Bodies of records at a cloud: bound to their records, kept until they are erased, given to owner and granted readers alone.
+
+Who may read is told by the ledger's state, proven under a certified header at every question (:mod:`salus.ledger.reading`): the
+cloud believes neither the reader nor a node. Steps: docs/protocol/sharing-ledger.md, "records", step 3, and "shares", step 9.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import structlog
+from msgspec.structs import replace
+
+from salus import labels
+from salus.cloud import messages as m
+from salus.cloud import sharing_messages as sm
+from salus.cloud.filing import CommittedTransaction
+from salus.cloud.index import BodyRow, FilingRow, Index
+from salus.cloud.settings import Clock
+from salus.cloud.shelf import Shelf
+from salus.codec import Bytes16, Bytes32, Message, Size
+from salus.consultation.registration import CLOUD, MemberKey, verify_member_signature
+from salus.errors import Refused, SalusError, TransportError, refuse_unless
+from salus.files import erase, make_private_directory, read_bounded, remove_leftovers, write_atomic
+from salus.ledger.client import LedgerClient
+from salus.ledger.kinds.sharing.messages.records import RecordContent, RecordErase, RecordPut, RecordRotate
+from salus.ledger.kinds.sharing.records import RECORDS, Record, digest_tag, find_record, sign_record_upload
+from salus.ledger.reading import PROOF_AGE_MS, ProvenView, check_reader
+from salus.ledger.sharing_api import SEALED_METADATA_MAX, ReadProof
+from salus.records.digest import BodyDigester
+from salus.records.record import SealedMetadata, metadata_hash
+from salus.symmetric import Random
+from salus.transport import PART_BYTES, Transport
+
+RECORDS_DIRECTORY: Final = "records"
+FOR_EVER_MS: Final = 1 << 61
+"""A record's body has no date of expiry: it is kept until the owner erases it."""
+ENTRY_BYTES_MAX: Final = SEALED_METADATA_MAX + 1024
+SEEN_MAX: Final = 1024
+SEEN_MS: Final = 2_000
+"""How long an accepted proof needs no look at the ledger: a body comes in many ranges, and a revocation counts within seconds."""
+UNNAMED: Final = 0
+NAMED: Final = 1
+_log = structlog.get_logger(__name__)
+
+
+class RecordEntry(Message, frozen=True):
+    """What a cloud keeps of a record beside its body.
+
+    :ivar metadata: hash of ``sealed``. :ivar named: 1 once a committed transaction names it.
+    """
+
+    KIND = "cloud.record-entry"
+
+    rid: Bytes16
+    metadata: Bytes32
+    digest: Bytes32
+    size_bytes: int
+    sealed: Annotated[bytes, Size(1, SEALED_METADATA_MAX)]
+    keep_until_ms: int
+    named: int
+
+
+class RecordShelf:
+    """Records of one cloud, in a directory of their own beside its bodies.
+
+    :param shelf, index: of the gateway's bodies. :param now_ms: clock, UTC milliseconds.
+    """
+
+    def __init__(
+        self, directory: Path, network: bytes, key: MemberKey, shelf: Shelf, index: Index, now_ms: Clock, random: Random
+    ) -> None:
+        self._directory = directory / RECORDS_DIRECTORY
+        self._network = network
+        self._key = key
+        self._shelf = shelf
+        self._index = index
+        self._now_ms = now_ms
+        self._random = random
+        make_private_directory(self._directory)
+        remove_leftovers(self._directory)
+        self._named: dict[bytes, tuple[bytes, bytes]] = {}
+        """digest -> (rid, metadata hash) of bodies that the ledger names as a record's."""
+        self._seen: dict[bytes, tuple[int, Record]] = {}
+        for path in self._directory.iterdir():
+            entry = RecordEntry.decode(read_bounded(path, ENTRY_BYTES_MAX, "a record's entry"))
+            if entry.named:
+                self._named[entry.digest] = (entry.rid, entry.metadata)
+
+    # --- taking in ---
+
+    def keep(self, asked: sm.RecordKeep) -> Message:
+        """Bind an uploaded body to a record, and sign the receipt (records, step 3); again: another receipt of the same.
+
+        :raises Refused: ``missing-body``, ``bad-receipt`` (kept for a shorter time than asked), ``duplicate-record`` (the body is
+            another transaction's), ``bad-encoding``.
+        """
+        SealedMetadata.decode(asked.sealed)
+        row = self._shelf.held(asked.digest)
+        if row is None:
+            raise Refused("missing-body", f"no body {asked.digest.hex()[:16]}.. here; upload it first")
+        long = asked.keep_until_ms <= row.keep_until_ms
+        refuse_unless(long, "bad-receipt", f"the upload is kept until {row.keep_until_ms}; upload it again for longer")
+        metadata = metadata_hash(self._network, asked.rid, asked.sealed)
+        known = self._named.get(asked.digest)
+        # Else a record named after another one's body, or after a consultation's, would shut out its readers.
+        free = known == (asked.rid, metadata) or (known is None and not self._index.naming(asked.digest))
+        refuse_unless(free, "duplicate-record", "that body belongs to something else")
+        if known is None:
+            entry = RecordEntry(asked.rid, metadata, asked.digest, row.size_bytes, asked.sealed, asked.keep_until_ms, UNNAMED)
+            self._write(entry)
+        tag = digest_tag(self._network, asked.digest)
+        return sign_record_upload(self._network, self._key, asked.rid, tag, metadata, asked.keep_until_ms, self._random)
+
+    def is_record(self, digest: bytes) -> bool:
+        """Whether a body is a record's: then nobody gets it by its digest alone."""
+        return digest in self._named
+
+    # --- following the ledger ---
+
+    def filings(self, height: int, transactions: Sequence[CommittedTransaction]) -> list[FilingRow]:
+        """What one block says of records: bodies that are named now stay; a repetition is harmless."""
+        rows = []
+        for transaction in transactions:
+            if transaction.kind in (RecordPut.KIND, RecordRotate.KIND):
+                decoded: Any = (RecordPut if transaction.kind == RecordPut.KIND else RecordRotate).decode(transaction.data)
+                row = self._name(height, transaction.tx_hash, decoded.rid, decoded.content)
+                rows += [row] if row is not None else []
+        return rows
+
+    def forget_erased(self, transactions: Sequence[CommittedTransaction]) -> None:
+        """Erase what a block erases or replaces: bodies and sealed metadata. Called after the block's filings are durable."""
+        for transaction in transactions:
+            if transaction.kind == RecordErase.KIND:
+                self._erase_others(RecordErase.decode(transaction.data).rid, b"")
+            elif transaction.kind == RecordRotate.KIND:
+                rotated = RecordRotate.decode(transaction.data)
+                self._erase_others(rotated.rid, rotated.content.metadata)
+
+    def _name(self, height: int, tx_hash: bytes, rid: bytes, content: RecordContent) -> FilingRow | None:
+        entry = self._read(rid, content.metadata)
+        if entry is None or digest_tag(self._network, entry.digest) != content.digest_tag:
+            return None  # another cloud's
+        self._write(replace(entry, named=NAMED))
+        self._named[entry.digest] = (rid, entry.metadata)
+        # Nothing finds this filing but its body's digest: pseudonym and one-time key are random.
+        hidden = (os.urandom(32), os.urandom(32))
+        return FilingRow(RecordPut.KIND, tx_hash, height, *hidden, "", entry.digest, entry.size_bytes, FOR_EVER_MS)
+
+    def _erase_others(self, rid: bytes, kept: bytes) -> None:
+        for path in sorted(self._directory.glob(f"{rid.hex()}.*")):
+            entry = RecordEntry.decode(read_bounded(path, ENTRY_BYTES_MAX, "a record's entry"))
+            if entry.metadata == kept or (kept and not entry.named):
+                continue
+            with self._shelf.lock(entry.digest):
+                row = self._index.body(entry.digest)
+                if row is not None and entry.named:
+                    self._index.forget_body(row)
+                    self._shelf.store.delete(entry.digest)
+            self._named.pop(entry.digest, None)
+            erase(path)
+        self._seen.clear()
+
+    # --- reading ---
+
+    def info(self, asked: sm.RecordInfoRequest, ledger: LedgerClient) -> sm.RecordInfo:
+        """Sealed metadata, for who may read."""
+        entry = self._readable(asked.proof, ledger)
+        return sm.RecordInfo(entry.sealed, entry.size_bytes)
+
+    def range(self, asked: sm.RecordRange, ledger: LedgerClient) -> m.BodyRange:
+        """A range of the body, for who may read."""
+        refuse_unless(0 < asked.count <= PART_BYTES, "too-large", f"a range has 1 to {PART_BYTES} bytes")
+        entry = self._readable(asked.proof, ledger)
+        return m.BodyRange(self._shelf.read(entry.digest, asked.offset, asked.count))
+
+    def prove(self, asked: sm.RecordProof, ledger: LedgerClient) -> Message:
+        """Proof that segments belong to the body, for who may read."""
+        entry = self._readable(asked.proof, ledger)
+        return self._shelf.prove(entry.digest, asked.first, asked.count)
+
+    # --- repair ---
+
+    def give(self, asked: sm.RecordRepair, ledger: LedgerClient) -> m.BodyRange:
+        """A range of the body, to another cloud that the ledger names for the record: it is ciphertext that it should have.
+
+        :raises Refused: ``not-authorised``, ``bad-signature``, ``wrong-request``, ``missing-body``, ``unreachable``.
+        """
+        refuse_unless(0 < asked.count <= PART_BYTES, "too-large", f"a range has 1 to {PART_BYTES} bytes")
+        fresh = abs(self._now_ms() - asked.time_ms) <= PROOF_AGE_MS and asked.party == self._key.name
+        refuse_unless(fresh, "wrong-request", "the question is old, or for another cloud")
+        try:
+            W = ledger.member_key(CLOUD, asked.cloud)
+            record = find_record(ProvenView(ledger), asked.rid)
+        except TransportError as error:
+            raise Refused("unreachable", f"the ledger cannot be asked: {error}"[:4096]) from None
+        verify_member_signature(self._network, labels.SIG_FETCH, asked.cloud, W, asked.signed(), asked.signature)
+        named = asked.cloud in record.clouds and asked.metadata == record.metadata
+        refuse_unless(named, "not-authorised", f"the ledger does not name {asked.cloud} for that record")
+        entry = self._read(asked.rid, asked.metadata)
+        if entry is None:
+            raise Refused("missing-body", "that body is not here")
+        return m.BodyRange(self._shelf.read(entry.digest, asked.offset, asked.count))
+
+    def repair(self, transport: Transport, ledger: LedgerClient, staging: Path) -> int:
+        """Fetch bodies that were lost here from the records' other clouds, each checked by its digest; returns how many.
+
+        A record without another cloud, or whose clouds are all silent, is tried again the next time.
+        """
+        repaired = 0
+        for entry in self.entries():
+            if entry.named and self._shelf.held(entry.digest) is None:
+                record = RECORDS.get(ProvenView(ledger), entry.rid)
+                others = () if record is None or record.erased_ms else record.clouds
+                for cloud in others:
+                    if cloud != self._key.name and self._fetch(transport, entry, cloud, staging):
+                        repaired += 1
+                        break
+        return repaired
+
+    def _fetch(self, transport: Transport, entry: RecordEntry, cloud: str, staging: Path) -> bool:
+        part = staging / f"repair-{entry.digest.hex()}"
+        digester = BodyDigester()
+        try:
+            with part.open("wb") as file:
+                for offset in range(0, entry.size_bytes, PART_BYTES):
+                    data = self._ask(transport, entry, cloud, offset)
+                    digester.update(data)
+                    file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            right = digester.finish().digest == entry.digest
+            if right:
+                row = BodyRow(entry.digest, entry.size_bytes, self._now_ms(), FOR_EVER_MS, True, True)
+                self._shelf.restore(row, part)
+        except (SalusError, OSError) as error:
+            _log.warning("not-repaired", cloud=cloud, error=str(error))
+            return False
+        finally:
+            part.unlink(missing_ok=True)
+        return right
+
+    def _ask(self, transport: Transport, entry: RecordEntry, cloud: str, offset: int) -> bytes:
+        count = min(PART_BYTES, entry.size_bytes - offset)
+        about = (entry.rid, entry.metadata, offset, count, self._key.name, cloud, self._now_ms())
+        draft = sm.RecordRepair(*about, bytes(64))
+        signature = self._key.sign(self._network, labels.SIG_FETCH, draft.signed(), self._random)
+        body = sm.RecordRepair(*about, signature).encode()
+        return m.BodyRange.decode(transport.call(cloud, sm.RECORD_REPAIR, body)).data
+
+    def _readable(self, proof: ReadProof, ledger: LedgerClient) -> RecordEntry:
+        record = self._allowed(proof, ledger)
+        entry = self._read(record.rid, record.metadata)
+        if entry is None:
+            raise Refused("missing-body", f"the body of record {record.rid.hex()} is not here; ask another cloud of it")
+        return entry
+
+    def _allowed(self, proof: ReadProof, ledger: LedgerClient) -> Record:
+        now_ms = self._now_ms()
+        seen = self._seen.get(proof.encode())
+        if seen is not None and 0 <= now_ms - seen[0] <= SEEN_MS:
+            return seen[1]
+        try:
+            ledger.refresh()
+            record = check_reader(ProvenView(ledger), self._network, proof, self._key.name, now_ms, ledger.time_ms)
+        except TransportError as error:
+            raise Refused("unreachable", f"the ledger cannot be asked who may read: {error}"[:4096]) from None
+        if len(self._seen) >= SEEN_MAX:
+            self._seen.clear()
+        self._seen[proof.encode()] = (now_ms, record)
+        return record
+
+    # --- files ---
+
+    def entries(self) -> list[RecordEntry]:
+        """Every record that is here."""
+        return [
+            RecordEntry.decode(read_bounded(path, ENTRY_BYTES_MAX, "a record's entry"))
+            for path in sorted(self._directory.iterdir())
+        ]
+
+    def _read(self, rid: bytes, metadata: bytes) -> RecordEntry | None:
+        path = self._path(rid, metadata)
+        return RecordEntry.decode(read_bounded(path, ENTRY_BYTES_MAX, "a record's entry")) if path.exists() else None
+
+    def _write(self, entry: RecordEntry) -> None:
+        write_atomic(self._path(entry.rid, entry.metadata), entry.encode())
+
+    def _path(self, rid: bytes, metadata: bytes) -> Path:
+        return self._directory / f"{rid.hex()}.{metadata.hex()}"
