@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import pytest
 
 from salus.abpre.keys import check_key
 from salus.abpre.opening import decapsulate
 from salus.abpre.threshold.box import BoxKey
 from salus.abpre.threshold.groups import Z
-from salus.abpre.threshold.transforming import transform_and_open
+from salus.abpre.threshold.transforming import check_opened, combine_partials, open_partial, transform_and_open
 from salus.groups.bls12_381 import G2, fr_interpolate, g1_interpolate, pairing
 from support.threshold_world import HOSPITAL, SCOPE, World, dealt, names
 
@@ -45,6 +47,29 @@ def test_a_key_a_record_and_a_delegation(n):
             check_each=check_each,
         )  # fmt: skip
         assert (done.key, len(done.used), done.evidence) == (k, holders.t, ())
+
+
+def test_every_set_of_t_members_gives_the_same():
+    """All 21 sets of five among seven: one A4, and keys that open the same capsule."""
+    holders = dealt(7)
+    committee, public = holders.committee, holders.scalars[Z]
+    owner = holders.key(SCOPE)
+    capsule = holders.capsule(SCOPE, bytes(32))
+    delegation, c, _ = holders.delegate(owner)
+    key = BoxKey.generate(holders.world.random)
+    target = holders.target(delegation, capsule, key)
+    opened = {i: open_partial(committee, target, key, holders.partial(target, i, c)) for i in committee.indices()}
+    request, request_key = holders.request([SCOPE])
+    issued = {i: holders.issue(request, i) for i in committee.indices()}
+    results = set()
+    for chosen in combinations(committee.indices(), holders.t):
+        for i in chosen:
+            check_opened(target, public, opened[i])
+        results.add(combine_partials(target, holders.t, [opened[i] for i in chosen]).encode())
+        made = holders.collect(request, request_key, [issued[i] for i in chosen])
+        assert made.used == chosen
+        assert decapsulate(holders.parameters, made.key, capsule) == bytes(32)
+    assert len(results) == 1
 
 
 @pytest.mark.parametrize(("old", "new", "first"), [(4, 7, 2), (7, 4, 0), (4, 4, 0)])
