@@ -8,7 +8,21 @@ from typing import Any
 import typer
 from typer import TyperException
 
-from salus.cli.commands import audit, bench, consultation, credential, demo, network, party, sensor, sim, slot, trace, wallet
+from salus.cli.commands import (
+    audit,
+    bench,
+    consultation,
+    credential,
+    demo,
+    network,
+    party,
+    policy,
+    sensor,
+    sim,
+    slot,
+    trace,
+    wallet,
+)
 from salus.cli.failures import one_line, report
 from salus.cli.main import INTERRUPTED, OK, USAGE
 from salus.cli.options import group
@@ -23,7 +37,7 @@ def application() -> typer.Typer:
     for module in (network, party):
         app.add_typer(module.APP)
     app.add_typer(party.DOCTORS)
-    for later in (wallet, credential, slot, consultation, sensor, trace, audit):
+    for later in (wallet, credential, slot, consultation, sensor, policy, trace, audit):
         app.add_typer(later.APP)
     sim.add_to(app)
     app.add_typer(bench.APP)
