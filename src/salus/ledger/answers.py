@@ -46,7 +46,7 @@ def load_tree(store: LedgerStore, head: Head, versions_kept: int) -> MerkleMap:
         changes = [(key, None if value is None else value_digest(value)) for key, value in writes]
         root = tree.update(later.height, changes)
         log = later.log
-    if log is None or application_hash(log.root(), root) != head.application_hash:
+    if log is None or application_hash(log.count, log.root(), root) != head.application_hash:
         raise DamagedFile(
             f"the state on disk is not the one of height {head.height}: files were altered; restore this node from a "
             "snapshot or let it replay from its peers in a fresh directory"
@@ -132,7 +132,8 @@ def _state(application: LedgerApplication, data: bytes) -> bytes:
         proof = prove(tree, key, version)
         value = _value_at(application.store, key, proof.leaf_digest) if proof.leaf_key == key else None
         values.append(q.StateValue(value, proof))
-    return q.StateProof(found.certified, found.head.log.root(), found.state_root, tuple(values)).encode()
+    log = found.head.log
+    return q.StateProof(found.certified, log.count, log.root(), found.state_root, tuple(values)).encode()
 
 
 def _value_at(store: LedgerStore, key: bytes, digest: bytes | None) -> bytes:
@@ -160,6 +161,7 @@ def _transaction(application: LedgerApplication, data: bytes) -> bytes:
         body = Block.decode(stored.record).transactions[index]
     return q.TransactionProof(
         found.certified,
+        found.head.log.count,
         found.head.log.root(),
         found.state_root,
         height,

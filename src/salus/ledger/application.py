@@ -297,7 +297,7 @@ class LedgerApplication:
         tree = MerkleMap(1)
         root = tree.update(0, _digests(writes))
         core = self.genesis.core
-        head = Head(0, core.time_ms, application_hash(EMPTY_LOG.root(), root), EMPTY_LOG)
+        head = Head(0, core.time_ms, application_hash(EMPTY_LOG.count, EMPTY_LOG.root(), root), EMPTY_LOG)
         self.store.append(BlockRow(head, self.genesis.encode(), b"", (), (), writes))
         return head
 
@@ -384,7 +384,8 @@ class LedgerApplication:
             raise ConsensusError(f"decided block {block.height} fails public checks: {refusal}") from None
         root = self._tree.update(block.height, _digests(applied.writes))
         log = self._head.log.extended(applied.log_leaves)
-        return _Finalised(block, applied, Head(block.height, block.time_ms, application_hash(log.root(), root), log))
+        hash_after = application_hash(log.count, log.root(), root)
+        return _Finalised(block, applied, Head(block.height, block.time_ms, hash_after, log))
 
 
 def _digests(writes: Sequence[Write]) -> list[tuple[bytes, bytes | None]]:
