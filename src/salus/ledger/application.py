@@ -205,6 +205,10 @@ class LedgerApplication:
         for listener in self._listeners:
             listener(committed)
 
+    def kept_from(self) -> int:
+        """Lowest height whose block is here whole; everything from there on is."""
+        return answers.kept_from(self.store, self._head.height)
+
     def block_record(self, height: int) -> tuple[bytes, bytes] | None:
         """The engine's (block record, certificate), or None if unknown or pruned."""
         stored = self.store.block(height) if height > 0 else None
@@ -213,7 +217,7 @@ class LedgerApplication:
     def query(self, path: str, data: bytes) -> bytes:
         """Answer a question of :mod:`salus.ledger.queries`.
 
-        :raises Refused: ``not-found``, ``not-committed``, ``bad-encoding``.
+        :raises Refused: ``not-found``, ``not-committed``, ``pruned``, ``bad-encoding``.
         """
         return answers.answer(self, path, data)
 
@@ -275,9 +279,9 @@ class LedgerApplication:
         """
         return self._decoded.decode(raw)
 
-    def prune(self, limit: int = 64) -> int:
-        """Drop bodies of at most ``limit`` blocks older than the evidence window; returns how many."""
-        horizon = self._head.time_ms - self.genesis.core.constants.evidence_window_ms
+    def prune(self, limit: int = 64, keep_ms: int = 0) -> int:
+        """Drop bodies of at most ``limit`` blocks older than ``keep_ms`` and the evidence window; returns how many."""
+        horizon = self._head.time_ms - max(keep_ms, self.genesis.core.constants.evidence_window_ms)
         low, high = 1, self._head.height
         while low < high:
             middle = (low + high) // 2
