@@ -24,6 +24,7 @@ pub mod merkle_map;
 pub mod pool;
 pub mod request;
 pub mod ristretto255;
+pub mod run_merge;
 pub mod scalar;
 pub mod sharing;
 pub mod symmetric;
@@ -85,6 +86,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<merkle_map::MerkleMap>()?;
     m.add_class::<key_prefixes::KeyPrefixes>()?;
     m.add_class::<key_prefixes::PrefixSearch>()?;
+    m.add_class::<run_merge::RunMerge>()?;
     m.add_function(wrap_pyfunction!(admission::admit_requests, m)?)?;
     m.add_function(wrap_pyfunction!(admission::admit_envelopes, m)?)?;
     m.add_function(wrap_pyfunction!(admission::schnorr_verify_batch, m)?)?;
