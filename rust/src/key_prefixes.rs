@@ -14,6 +14,12 @@ use crate::args::refuse;
 pub struct KeyPrefixes(Vec<u32>);
 
 impl KeyPrefixes {
+    /// Prefixes that ascend.
+    pub fn of(ascending: Vec<u32>) -> Self {
+        debug_assert!(ascending.is_sorted());
+        Self(ascending)
+    }
+
     /// Places of the entries with a prefix: first, and one past the last.
     fn find(&self, prefix: u32) -> Option<(usize, usize)> {
         let all = &self.0;

@@ -36,6 +36,7 @@ pub mod pool;
 pub mod records;
 pub mod request;
 pub mod ristretto255;
+pub mod run_merge;
 pub mod scalar;
 pub mod select;
 pub mod sharing;
@@ -143,6 +144,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<merkle_map::MerkleMap>()?;
     m.add_class::<key_prefixes::KeyPrefixes>()?;
     m.add_class::<key_prefixes::PrefixSearch>()?;
+    m.add_class::<run_merge::RunMerge>()?;
     m.add_function(wrap_pyfunction!(admission::admit_requests, m)?)?;
     m.add_function(wrap_pyfunction!(admission::admit_envelopes, m)?)?;
     m.add_function(wrap_pyfunction!(admission::schnorr_verify_batch, m)?)?;

@@ -352,3 +352,17 @@ class PrefixSearch:
     def __init__(self, runs: Sequence[KeyPrefixes]) -> None: ...
     def find(self, key: bytes, start: int) -> tuple[int, int, int] | None: ...
     """The first run, from number ``start`` on, that has the key's prefix: its number, the first place, one past the last."""
+
+@final
+class RunMerge:
+    """Sorted runs of pages, oldest first, becoming one; a page is the encoding of a tuple of (32-byte key, bytes or None)."""
+
+    def __init__(self, sources: int, entries_a_page: int, drop_deleted: bool) -> None: ...
+    def wants(self) -> list[int]: ...  # sources that must be fed or ended before the next step
+    def feed(self, source: int, page: bytes) -> None: ...  # ValueError: not a page, or keys that do not ascend
+    def end(self, source: int) -> None: ...  # it has no more pages
+    def step(self, budget: int) -> tuple[list[bytes], int]: ...
+    """Handle at most ``budget`` keys, or until a source wants a page: full pages (and the last one), keys handled."""
+    @property
+    def done(self) -> bool: ...
+    def prefixes(self) -> KeyPrefixes: ...  # of what was written so far

@@ -70,6 +70,18 @@ class NetworkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     nodes: Annotated[int, msgspec.Meta(ge=4, le=64)] = 4
 
 
+class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the nodes of this home keep.
+
+    :ivar keep_days: bodies of blocks older than this many days of block time are dropped; 0: none are. Not less than the evidence
+        window of the network's genesis, which is compared when the network is opened.
+    :ivar archives: so many nodes of the home, the first ones, keep everything all the same.
+    """
+
+    keep_days: Annotated[int, msgspec.Meta(ge=0, le=3660)] = 0
+    archives: Annotated[int, msgspec.Meta(ge=0, le=64)] = 1
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings, checked.
 
@@ -80,6 +92,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     :ivar passphrase: the passphrase given by the environment itself.
     :ivar log: see :class:`LogSettings`.
     :ivar network: see :class:`NetworkSettings`.
+    :ivar node: see :class:`NodeSettings`.
     """
 
     home: Path
@@ -88,6 +101,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     passphrase: Secret | None = None
     log: LogSettings = LogSettings()
     network: NetworkSettings = NetworkSettings()
+    node: NodeSettings = NodeSettings()
 
     def read_passphrase(self) -> Secret | None:
         """The passphrase from its file or the environment; None: nobody gave one, ask the user.
@@ -120,6 +134,13 @@ SETTINGS: Final = (
     Setting("log.level", "SALUS_LOG_LEVEL", "--log-level", "Least level logged: `debug`, `info`, `warning`, `error`."),
     Setting("log.format", "SALUS_LOG_FORMAT", "--log-format", "`human`, `json`, or `auto`: human on a terminal, else JSON."),
     Setting("network.nodes", "SALUS_NODES", "--nodes", "Replicas of a new network: 3f + 1, from 4 to 64."),
+    Setting(
+        "node.keep_days",
+        "SALUS_KEEP_DAYS",
+        "--keep-days",
+        "Days of block time after which a node drops bodies of blocks, not less than the network's evidence window; 0 keeps all.",
+    ),
+    Setting("node.archives", "SALUS_ARCHIVES", "--archives", "How many nodes of the home keep all of them. Default: 1."),
 )
 PASSPHRASE_VARIABLE: Final = "SALUS_PASSPHRASE"
 """The passphrase itself, for programs that cannot write a file; never read from a configuration file."""

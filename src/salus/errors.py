@@ -130,6 +130,7 @@ REASONS: Final[dict[str, str]] = {
     "unreachable": "The party does not answer; check that it runs and try again.",
     "clock": "The clock and the ledger's time disagree; set the clock right.",
     "not-found": "There is nothing under that name or digest.",
+    "pruned": "This node no longer has that part of the ledger; a node that is an archive has it.",
     "bad-part": "The part does not continue the upload as it was begun; ask how far it has arrived and go on from there.",
     "no-room": "The cloud has no room for the upload now; try again later or another cloud.",
     "rate-limited": "Too many uploads; wait and try again.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ from salus.errors import CodecError, Refused
 from salus.ledger import queries as q
 from salus.ledger.application import LedgerApplication
 from salus.ledger.kinds.consultations import REQUESTS
-from salus.ledger.merkle_log import LogState
+from salus.ledger.log_entries import log_entry
+from salus.ledger.merkle_log import LogState, verify_inclusion
 from salus.ledger.proofs import HeaderChain, verify_growth, verify_state, verify_transaction
 from salus.ledger.storage.memory import MemoryStore
 from salus.ledger.storage.sqlite import SqliteStore
+from salus.merkle import leaf_hash
 from support.ledger_world import Chain, Doctor, LedgerWorld
 
 
@@ -165,17 +168,35 @@ def test_answers_are_about_the_newest_certified_state() -> None:
     scene.chain.decide([])
     query, after = scene.state("request", h1)
     assert verify_state(after, query, scene.world.network, scene.world.validators) != (None,)
-    growth = q.ConsistencyQuery(before_count(scene, before), before_count(scene, after))
+    growth = q.ConsistencyQuery(before.log_count, after.log_count)
     proof = q.ConsistencyAnswer.decode(scene.ask(q.CONSISTENCY, growth)).proof
     verify_growth(proof, before, after)
     with pytest.raises(Refused, match="bad-proof"):
         verify_growth(proof, after, before)
+    for other in (replace(proof, second=proof.second + 1), replace(proof, first=proof.first - 1)):
+        with pytest.raises(Refused, match="other lengths"):
+            verify_growth(other, before, after)
 
 
-def before_count(scene: Scene, proof: q.StateProof) -> int:
-    stored = scene.chain.application.store.block(proof.certified.header.height - 1)
-    assert stored is not None
-    return stored.head.log.count
+def test_an_inclusion_proof_is_for_the_length_that_the_header_covers(scene: Scene) -> None:
+    """Logs of several lengths have the same path to an entry, and the same root."""
+    tx_hash = scene.requests[0].tx_hash()
+    proof = scene.transaction(tx_hash)
+    true = proof.inclusion.count
+    passing = []
+    for count in range(true + 1, 8 * true):
+        other = replace(proof.inclusion, count=count)
+        entry = leaf_hash(log_entry(proof.height, proof.index, tx_hash, proof.result))
+        with contextlib.suppress(Refused):
+            verify_inclusion(other, entry, proof.log_root)
+            passing.append(other)
+    assert passing, "a root does not tell the length"
+    for other in passing:
+        for count in (true, other.count):
+            with pytest.raises(Refused, match="bad-proof"):
+                verify_transaction(
+                    replace(proof, log_count=count, inclusion=other), tx_hash, scene.world.network, scene.world.validators
+                )
 
 
 def test_nothing_is_provable_before_the_first_block() -> None:

@@ -193,7 +193,7 @@ def test_a_large_file_goes_through_in_constant_memory(salus: Terminal, tmp_path:
         "from support.memory import print_peak_at_exit; print_peak_at_exit()\n"
         "from salus.cli.main import main; raise SystemExit(main())"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
     command = [sys.executable, "-c", program, *ASK, str(large), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert int(done.stderr.rpartition("peak=")[2]) < 200 * 1024

@@ -226,6 +226,7 @@ LIES: dict[str, Lie] = {
     ),
     "fewer values": about_state(lambda p: replace(p, values=p.values[:-1])),
     "another state root": about_state(lambda p: replace(p, state_root=h2("x", "y", p.state_root))),
+    "another length of the log": about_state(lambda p: replace(p, log_count=p.log_count + 1)),
     "a proof of another question": state_of_the_first_question,
     "old answers": Replaying(),
     "a header of another time": about_state(lambda p: with_header(p, time_ms=p.certified.header.time_ms + 1)),
@@ -234,6 +235,9 @@ LIES: dict[str, Lie] = {
     "altered transactions": about_transactions(lambda p: replace(p, transaction=flip(p.transaction or b"x"))),
     "transactions without their bodies": about_transactions(lambda p: replace(p, transaction=None)),
     "transactions at another place": about_transactions(lambda p: replace(p, index=p.index + 1)),
+    "transactions in a log of another length": about_transactions(
+        lambda p: replace(p, log_count=2 * p.log_count, inclusion=replace(p.inclusion, count=2 * p.log_count))
+    ),
     "transactions that failed": about_transactions(lambda p: replace(p, result=p.result + b"x")),
     "blocks without a transaction": about_blocks(other_body),
     "blocks in another order": about_blocks(lambda b: m.Blocks(b.blocks[::-1])),

@@ -47,6 +47,9 @@ _SHARED: Final[dict[str, Any]] = {
     # settings that are for debugging (docs/reference/configuration.md); left out of the help of forty commands
     "log_level": Annotated[str | None, typer.Option("--log-level", hidden=True)],
     "log_format": Annotated[str | None, typer.Option("--log-format", hidden=True)],
+    # settings of a network that belong into its configuration file
+    "keep_days": Annotated[str | None, typer.Option("--keep-days", hidden=True)],
+    "archives": Annotated[str | None, typer.Option("--archives", hidden=True)],
 }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PASSPHRASE_CHARACTERS_MIN: Final = 8
 """Of a new passphrase that is typed; Argon2id makes each guess cost, not impossible."""
+DAY_MS: Final = 24 * 3600_000
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Given:
     verbose: bool = False
     log_level: str | None = None
     log_format: str | None = None
+    keep_days: str | None = None
+    archives: str | None = None
 
     def over(self, later: Given) -> Given:
         """These options, replaced by what ``later`` gives."""
@@ -50,6 +53,8 @@ class Given:
             self.verbose or later.verbose,
             later.log_level or self.log_level,
             later.log_format or self.log_format,
+            later.keep_days or self.keep_days,
+            later.archives or self.archives,
         )
 
 
@@ -134,6 +139,8 @@ class Session:
             options: dict[str, Any] = {"home": given.home, "party": given.party, "passphrase_file": given.passphrase_file}
             options["log.level"] = given.log_level or ("info" if given.verbose else None)
             options["log.format"] = given.log_format
+            options["node.keep_days"] = given.keep_days
+            options["node.archives"] = given.archives
             self._settings = load_settings(options)
         return self._settings
 
@@ -208,10 +215,11 @@ class Session:
     @contextlib.contextmanager
     def network(self) -> Iterator[EmbeddedNetwork]:
         """The network of the home, open."""
-        from salus.network.embedded import EmbeddedNetwork
+        from salus.network.embedded import EmbeddedNetwork, Keeping
 
         self.progress.stage("opening the network")
-        with EmbeddedNetwork.open(self.home) as network:
+        keeping = Keeping(self.settings.node.keep_days * DAY_MS, self.settings.node.archives)
+        with EmbeddedNetwork.open(self.home, keeping=keeping) as network:
             _log_blocks(network)
             self.progress.stage("working")
             yield network

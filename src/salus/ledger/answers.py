@@ -46,7 +46,7 @@ def load_tree(store: LedgerStore, head: Head, versions_kept: int) -> MerkleMap:
         changes = [(key, None if value is None else value_digest(value)) for key, value in writes]
         root = tree.update(later.height, changes)
         log = later.log
-    if log is None or application_hash(log.root(), root) != head.application_hash:
+    if log is None or application_hash(log.count, log.root(), root) != head.application_hash:
         raise DamagedFile(
             f"the state on disk is not the one of height {head.height}: files were altered; restore this node from a "
             "snapshot or let it replay from its peers in a fresh directory"
@@ -57,7 +57,7 @@ def load_tree(store: LedgerStore, head: Head, versions_kept: int) -> MerkleMap:
 def answer(application: LedgerApplication, path: str, data: bytes) -> bytes:
     """Answer one question.
 
-    :raises Refused: ``not-found``, ``not-committed``, ``bad-encoding``.
+    :raises Refused: ``not-found``, ``not-committed``, ``pruned``, ``bad-encoding``.
     """
     handler = _HANDLERS.get(path)
     if handler is None:
@@ -105,11 +105,11 @@ def _status(application: LedgerApplication, data: bytes) -> bytes:
         head.log.count,
         version,
         application.registry.newest,
-        _kept_from(application.store, head.height),
+        application.kept_from(),
     ).encode()
 
 
-def _kept_from(store: LedgerStore, height: int) -> int:
+def kept_from(store: LedgerStore, height: int) -> int:
     """Lowest height whose block is whole: pruning and snapshots drop a prefix, so halving finds it."""
     low, high = 1, height + 1
     while low < high:
@@ -132,7 +132,8 @@ def _state(application: LedgerApplication, data: bytes) -> bytes:
         proof = prove(tree, key, version)
         value = _value_at(application.store, key, proof.leaf_digest) if proof.leaf_key == key else None
         values.append(q.StateValue(value, proof))
-    return q.StateProof(found.certified, found.head.log.root(), found.state_root, tuple(values)).encode()
+    log = found.head.log
+    return q.StateProof(found.certified, log.count, log.root(), found.state_root, tuple(values)).encode()
 
 
 def _value_at(store: LedgerStore, key: bytes, digest: bytes | None) -> bytes:
@@ -146,6 +147,9 @@ def _value_at(store: LedgerStore, key: bytes, digest: bytes | None) -> bytes:
 def _transaction(application: LedgerApplication, data: bytes) -> bytes:
     query = q.TransactionQuery.decode(data)
     place = application.position(query.tx_hash)
+    if place is None and application.head().height and application.store.block(1) is None:
+        # It must not deny what it cannot know: enough such nodes would have a client believe that it was never committed.
+        raise Refused("pruned", f"{query.tx_hash.hex()} is not in the blocks since the snapshot that this node started from")
     if place is None:
         raise Refused("not-found", f"{query.tx_hash.hex()} is not on the ledger")
     height, index = place
@@ -153,13 +157,16 @@ def _transaction(application: LedgerApplication, data: bytes) -> bytes:
     refuse_unless(height <= found.head.height, "not-found", "it is committed, and the next block will prove it; ask again")
     stored, before = application.store.block(height), application.store.block(height - 1)
     if stored is None or before is None:
-        raise Refused("internal", f"block {height} is not kept here; ask another node")
+        raise Refused("pruned", f"block {height} is not kept here; ask another node")
+    if application.store.log_first():
+        raise Refused("pruned", "this node started from a snapshot, without the log in front of it; ask another node")
     inclusion = prove_inclusion(before.head.log.count + index, found.head.log.count, application.store.subtree)
     body = None
     if query.with_body and not stored.pruned:
         body = Block.decode(stored.record).transactions[index]
     return q.TransactionProof(
         found.certified,
+        found.head.log.count,
         found.head.log.root(),
         found.state_root,
         height,
@@ -174,10 +181,10 @@ def _transaction(application: LedgerApplication, data: bytes) -> bytes:
 def _block(application: LedgerApplication, data: bytes) -> bytes:
     height = q.BlockQuery.decode(data).height
     stored = application.store.block(height) if height else None
-    if stored is None:
+    if stored is None and not 0 < height <= application.head().height:
         raise Refused("not-found", f"there is no block {height} here")
-    if stored.pruned:
-        raise Refused("not-found", f"the body of block {height} was pruned here: replay needs an archive node")
+    if stored is None or stored.pruned:
+        raise pruned(height)
     return q.BlockAnswer(stored.record, stored.certificate).encode()
 
 
@@ -190,6 +197,11 @@ def _headers(application: LedgerApplication, data: bytes) -> bytes:
             break
         found.append(certified_header(stored))
     return q.Headers(tuple(found)).encode()
+
+
+def pruned(height: int) -> Refused:
+    """The refusal of who is asked for a block that it had."""
+    return Refused("pruned", f"the body of block {height} was pruned here: replay needs an archive node")
 
 
 def _consistency(application: LedgerApplication, data: bytes) -> bytes:

@@ -205,6 +205,10 @@ class LedgerApplication:
         for listener in self._listeners:
             listener(committed)
 
+    def kept_from(self) -> int:
+        """Lowest height whose block is here whole; everything from there on is."""
+        return answers.kept_from(self.store, self._head.height)
+
     def block_record(self, height: int) -> tuple[bytes, bytes] | None:
         """The engine's (block record, certificate), or None if unknown or pruned."""
         stored = self.store.block(height) if height > 0 else None
@@ -213,7 +217,7 @@ class LedgerApplication:
     def query(self, path: str, data: bytes) -> bytes:
         """Answer a question of :mod:`salus.ledger.queries`.
 
-        :raises Refused: ``not-found``, ``not-committed``, ``bad-encoding``.
+        :raises Refused: ``not-found``, ``not-committed``, ``pruned``, ``bad-encoding``.
         """
         return answers.answer(self, path, data)
 
@@ -275,9 +279,9 @@ class LedgerApplication:
         """
         return self._decoded.decode(raw)
 
-    def prune(self, limit: int = 64) -> int:
-        """Drop bodies of at most ``limit`` blocks older than the evidence window; returns how many."""
-        horizon = self._head.time_ms - self.genesis.core.constants.evidence_window_ms
+    def prune(self, limit: int = 64, keep_ms: int = 0) -> int:
+        """Drop bodies of at most ``limit`` blocks older than ``keep_ms`` and the evidence window; returns how many."""
+        horizon = self._head.time_ms - max(keep_ms, self.genesis.core.constants.evidence_window_ms)
         low, high = 1, self._head.height
         while low < high:
             middle = (low + high) // 2
@@ -297,7 +301,7 @@ class LedgerApplication:
         tree = MerkleMap(1)
         root = tree.update(0, _digests(writes))
         core = self.genesis.core
-        head = Head(0, core.time_ms, application_hash(EMPTY_LOG.root(), root), EMPTY_LOG)
+        head = Head(0, core.time_ms, application_hash(EMPTY_LOG.count, EMPTY_LOG.root(), root), EMPTY_LOG)
         self.store.append(BlockRow(head, self.genesis.encode(), b"", (), (), writes))
         return head
 
@@ -384,7 +388,8 @@ class LedgerApplication:
             raise ConsensusError(f"decided block {block.height} fails public checks: {refusal}") from None
         root = self._tree.update(block.height, _digests(applied.writes))
         log = self._head.log.extended(applied.log_leaves)
-        return _Finalised(block, applied, Head(block.height, block.time_ms, application_hash(log.root(), root), log))
+        hash_after = application_hash(log.count, log.root(), root)
+        return _Finalised(block, applied, Head(block.height, block.time_ms, hash_after, log))
 
 
 def _digests(writes: Sequence[Write]) -> list[tuple[bytes, bytes | None]]:

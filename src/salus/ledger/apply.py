@@ -9,7 +9,7 @@ Steps (docs/protocol/ledger.md, "a block"):
 3. Transactions, in order: decoded, checked in the state that those before them left, applied.
 4. All signatures that the checks collected are verified in one batch.
 5. Values that became due are deleted, at most a thousand; new expiring values are queued.
-6. The log grows by one leaf for each transaction; map and log together give the application hash.
+6. The log grows by one leaf for each transaction; map, log and its length give the application hash.
 """
 
 from __future__ import annotations
@@ -100,9 +100,12 @@ def apply_block(
     return run.finish()
 
 
-def application_hash(log_root: bytes, state_root: bytes) -> bytes:
-    """``H(label, log_root, state_root)``, 32 bytes."""
-    return h2(labels.APPLICATION_HASH, labels.SUITE_LEDGER, log_root, state_root)
+def application_hash(log_count: int, log_root: bytes, state_root: bytes) -> bytes:
+    """``H2("application-hash"; log count, log root, state root)`` (step 6), 32 bytes.
+
+    The root of a log does not tell how many entries it has, so the count is covered by itself.
+    """
+    return h2(labels.APPLICATION_HASH, labels.SUITE_LEDGER, log_count, log_root, state_root)
 
 
 class BlockRun:

@@ -29,7 +29,7 @@ FIRST_WAIT_MS: Final = 2
 LONGEST_WAIT_MS: Final = 200
 CLOCK_LOOK_MS: Final = 1_000
 """How often a waiting client asks the nodes whether a clock holds them up, and turns to another one."""
-PASS_ON: Final = frozenset({"no-shared-value", "pool-full", "internal", "unreachable"})
+PASS_ON: Final = frozenset({"no-shared-value", "pool-full", "internal", "unreachable", "pruned"})
 """Refusals that another node may not share."""
 _CLOCK: Final = "clock: "
 

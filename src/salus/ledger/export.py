@@ -96,12 +96,12 @@ def read_export_stream(file: BinaryIO, network: bytes, genesis_hash: bytes) -> I
 def records_of(block_record: Callable[[int], Record | None], height: int) -> Iterator[Record]:
     """Records of heights 1 .. ``height`` from an application's ``block_record``.
 
-    :raises Refused: ``not-found`` if one was pruned: an export needs an archive node.
+    :raises Refused: ``pruned`` if one was pruned: an export needs an archive node.
     """
     for number in range(1, height + 1):
         record = block_record(number)
         if record is None:
-            raise Refused("not-found", f"the body of block {number} is not kept here: an export needs an archive node")
+            raise Refused("pruned", f"the body of block {number} is not kept here: an export needs an archive node")
         yield record
 
 

@@ -114,7 +114,7 @@ class BlockWithCertificate(Message, frozen=True):
 
 
 class Blocks(Message, frozen=True):
-    """Blocks in order; none if the first is not decided yet."""
+    """Blocks in order; none if the first is not decided yet. A first that is pruned is refused: ``pruned``."""
 
     KIND = "node.blocks"
     blocks: Annotated[tuple[BlockWithCertificate, ...], Size(0, BLOCKS_MAX)]

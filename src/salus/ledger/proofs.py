@@ -30,13 +30,13 @@ def verify_certified(certified: CertifiedHeader, network: bytes, validators: Val
     verify_decided(certified.header, certified.certificate, network, validators)
 
 
-def verify_roots(certified: CertifiedHeader, log_root: bytes, state_root: bytes) -> None:
-    """Check that both roots are those whose hash the certified header carries.
+def verify_roots(certified: CertifiedHeader, log_count: int, log_root: bytes, state_root: bytes) -> None:
+    """Check that both roots, and the number of log entries, are those whose hash the certified header carries (proofs, step 2).
 
     :raises Refused: ``bad-proof``.
     """
-    covered = application_hash(log_root, state_root) == certified.header.application_hash
-    refuse_unless(covered, "bad-proof", "the roots are not those that the certified header covers")
+    covered = application_hash(log_count, log_root, state_root) == certified.header.application_hash
+    refuse_unless(covered, "bad-proof", "the roots or the number of log entries are not those that the certified header covers")
 
 
 def verify_state(proof: q.StateProof, query: q.StateQuery, network: bytes, validators: ValidatorSet) -> tuple[bytes | None, ...]:
@@ -47,7 +47,7 @@ def verify_state(proof: q.StateProof, query: q.StateQuery, network: bytes, valid
     :raises Refused: ``bad-proof``, ``no-quorum``, ``bad-signature``, ``unknown-party``.
     """
     verify_certified(proof.certified, network, validators)
-    verify_roots(proof.certified, proof.log_root, proof.state_root)
+    verify_roots(proof.certified, proof.log_count, proof.log_root, proof.state_root)
     refuse_unless(len(proof.values) == len(query.raw_keys), "bad-proof", "not as many values as keys were asked for")
     for raw, found in zip(query.raw_keys, proof.values, strict=True):
         key = state_key(query.kind, raw)
@@ -64,9 +64,10 @@ def verify_transaction(proof: q.TransactionProof, tx_hash: bytes, network: bytes
     :raises Refused: ``bad-proof``, ``no-quorum``, ``bad-signature``, ``unknown-party``.
     """
     verify_certified(proof.certified, network, validators)
-    verify_roots(proof.certified, proof.log_root, proof.state_root)
+    verify_roots(proof.certified, proof.log_count, proof.log_root, proof.state_root)
     entry = leaf_hash(log_entry(proof.height, proof.index, tx_hash, proof.result))
     refuse_unless(proof.height < proof.certified.header.height, "bad-proof", "the header does not cover that height yet")
+    refuse_unless(proof.inclusion.count == proof.log_count, "bad-proof", "the inclusion proof is for a log of another length")
     verify_inclusion(proof.inclusion, entry, proof.log_root)
 
 
@@ -75,6 +76,8 @@ def verify_growth(proof: ConsistencyProof, earlier: q.StateProof, later: q.State
 
     :raises Refused: ``bad-proof``.
     """
+    counts = (proof.first, proof.second) == (earlier.log_count, later.log_count)
+    refuse_unless(counts, "bad-proof", "the consistency proof is between logs of other lengths")
     verify_consistency(proof, earlier.log_root, later.log_root)
 
 

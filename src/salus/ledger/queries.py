@@ -90,11 +90,12 @@ class StateProof(Message, frozen=True):
     """Values and proofs, in the order of the keys, under a certified header.
 
     :ivar certified: header h + 1, whose application hash covers the state after block h.
-    :ivar log_root, state_root: of that state; hashed together they give the header's application hash.
+    :ivar log_count, log_root, state_root: of that state; hashed together they give the header's application hash.
     """
 
     KIND = "query.state-answer"
     certified: CertifiedHeader
+    log_count: int
     log_root: Bytes32
     state_root: Bytes32
     values: Annotated[tuple[StateValue, ...], Size(1, KEYS_A_QUERY)]
@@ -114,6 +115,7 @@ class TransactionQuery(Message, frozen=True):
 class TransactionProof(Message, frozen=True):
     """A transaction's place in the log, proven under a certified header.
 
+    :ivar log_count: entries of the log with this root; the inclusion proof is for that many.
     :ivar height, index: its block, and its place there. :ivar result: as the log holds it.
     :ivar block_time_ms: its block's time, as the node says (the header of its block proves it).
     :ivar transaction: its encoding, None if it was not asked for or is pruned here.
@@ -121,6 +123,7 @@ class TransactionProof(Message, frozen=True):
 
     KIND = "query.transaction-answer"
     certified: CertifiedHeader
+    log_count: int
     log_root: Bytes32
     state_root: Bytes32
     height: int

@@ -80,7 +80,7 @@ def check(snapshot: bytes, network: bytes, expected: bytes, height: int, time_ms
         root = tree.update(number, [(key, value_digest(value)) for key, value in chunk])
         count += len(chunk)
     refuse_unless(count == header.leaves, "bad-encoding", f"{count} snapshot leaves, {header.leaves} announced")
-    found = application_hash(header.log.root(), root)
+    found = application_hash(header.log.count, header.log.root(), root)
     same = found == expected == header.application_hash
     refuse_unless(same, "bad-proof", "the snapshot is not the state that the certified header names")
     return Head(header.height, header.time_ms, found, header.log)

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+import msgspec
+
 from salus.centre.centre import Centre
 from salus.cloud.gateway import Gateway
 from salus.cloud.key import KEY_FILE as CLOUD_KEY_FILE
@@ -49,6 +51,16 @@ START_MS: Final = 60_000
 """How long a new network may take to share its first value."""
 
 
+class Keeping(msgspec.Struct, frozen=True):
+    """What the nodes keep of old blocks: all but the first ``archives`` drop bodies older than ``keep_ms``; 0: nobody does."""
+
+    keep_ms: int = 0
+    archives: int = 1
+
+
+EVERYTHING: Final = Keeping()
+
+
 def system_ms() -> int:
     """The system's clock, UTC milliseconds."""
     return time.time_ns() // 1_000_000
@@ -60,9 +72,12 @@ class EmbeddedNetwork:
     :ivar home: where the parties live. :ivar genesis: what they started from. :ivar centre: the centre's operator side.
     """
 
-    def __init__(self, home: Home, lock: HomeLock, now_ms: Callable[[], int], random: Random) -> None:
+    def __init__(
+        self, home: Home, lock: HomeLock, now_ms: Callable[[], int], random: Random, keeping: Keeping = EVERYTHING
+    ) -> None:
         """Use :meth:`create` or :meth:`open`."""
         self.home = home
+        self._keeping = keeping
         self._lock = lock
         self.now_ms = now_ms
         self.random = random
@@ -141,16 +156,24 @@ class EmbeddedNetwork:
         return cls(home, lock, now_ms, draw)._started()
 
     @classmethod
-    def open(cls, directory: Path, *, now_ms: Callable[[], int] = system_ms, random: Random | None = None) -> EmbeddedNetwork:
+    def open(
+        cls,
+        directory: Path,
+        *,
+        now_ms: Callable[[], int] = system_ms,
+        random: Random | None = None,
+        keeping: Keeping = EVERYTHING,
+    ) -> EmbeddedNetwork:
         """Open the network of a home.
 
+        :raises ConfigError: bodies would be kept for less than the evidence window.
         :raises StorageError: there is none, or something is damaged. :raises Busy: another process works on it.
         """
         import os
 
         home = Home(directory)
         home.genesis()
-        return cls(home, HomeLock(directory), now_ms, random or os.urandom)._started()
+        return cls(home, HomeLock(directory), now_ms, random or os.urandom, keeping)._started()
 
     def _started(self) -> EmbeddedNetwork:
         try:
@@ -218,7 +241,9 @@ class EmbeddedNetwork:
             self.close()
 
     def _run_node(self, directory: Path) -> Node:
-        node = Node(directory, self.genesis, self.local, self.now_ms, self.random)
+        archive = directory in self.home.nodes()[: self._keeping.archives]
+        keep_ms = 0 if archive else self._keeping.keep_ms
+        node = Node(directory, self.genesis, self.local, self.now_ms, self.random, keep_ms)
         self.nodes.append(node)
         self._services[node.name] = node
         return node

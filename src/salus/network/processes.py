@@ -35,6 +35,7 @@ from salus.network.home import Home
 from salus.network.memory import collect_rarely
 from salus.network.sockets import SocketServer, SocketTransport, socket_path
 from salus.node.node import Node
+from salus.node.pruning import DAY_MS
 from salus.terminal.sealed import Argon2Cost
 from salus.terminal.wallet import Wallet
 from salus.transport import Service
@@ -148,10 +149,11 @@ def _client(genesis: Genesis, sockets: Path) -> LedgerClient:
     return LedgerClient(SocketTransport(sockets), names, genesis, system_ms, lambda wait_ms: time.sleep(wait_ms / 1000))
 
 
-def run_node(home: Home, sockets: Path, index: int) -> SocketServer:
-    """Run node ``index``."""
+def run_node(home: Home, sockets: Path, index: int, keep_days: int = 0) -> SocketServer:
+    """Run node ``index``; it drops bodies of blocks older than ``keep_days``, if that is not 0."""
     genesis = home.genesis()
-    node = Node(home.node(index), genesis, SocketTransport(sockets, timeout_s=2.0), system_ms, os.urandom)
+    keep_ms = keep_days * DAY_MS
+    node = Node(home.node(index), genesis, SocketTransport(sockets, timeout_s=2.0), system_ms, os.urandom, keep_ms)
     return SocketServer(NodeProcess(node, sockets), socket_path(sockets, node.name))
 
 
@@ -210,6 +212,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--sockets", type=Path, required=True)
     parser.add_argument("--index", type=int, default=0)
+    parser.add_argument("--keep-days", type=int, default=0)
     parser.add_argument("--role", default="patient")
     parser.add_argument("--name", default="")
     parser.add_argument("--display-name", default="")
@@ -220,7 +223,7 @@ def main(arguments: list[str]) -> int:
     setup_logging()  # to stderr: whoever started the party reads one line of stdout and no more
     home = Home(options.home)
     runs: dict[str, Callable[[], object]] = {
-        "node": lambda: run_node(home, options.sockets, options.index),
+        "node": lambda: run_node(home, options.sockets, options.index, options.keep_days),
         "cloud": lambda: run_cloud(home, options.sockets),
         "centre": lambda: run_centre(home, options.sockets),
         PERSON: lambda: run_person(

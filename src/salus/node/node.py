@@ -25,11 +25,12 @@ from salus.consultation.tracing import SealEvidence
 from salus.errors import ConsensusError, Refused
 from salus.files import HomeLock
 from salus.ledger import node_api as m
-from salus.ledger.answers import provable
+from salus.ledger.answers import provable, pruned
 from salus.ledger.application import LedgerApplication
 from salus.ledger.genesis import Genesis
 from salus.node.admission import Admission
 from salus.node.duties import EpochDuties
+from salus.node.pruning import BodyPruner
 from salus.node.secrets import NodeSecrets
 from salus.node.senders import show_sender
 from salus.node.sharing.errands import Errands
@@ -53,11 +54,19 @@ class Node:
     :param directory: the node's own directory (``node.key``, ``epochs/``, ``votes/``, ``ledger/``).
     :param transport: reaches the other nodes (for boxed shared values).
     :param now_ms: clock, UTC milliseconds.
+    :param keep_ms: bodies of blocks older than this (block time) are dropped as the node goes on; 0: it keeps all, as an archive.
+    :raises ConfigError: they would be kept for less than the evidence window.
     :raises Busy: another process runs this node.
     """
 
     def __init__(
-        self, directory: Path, genesis: Genesis, transport: Transport, now_ms: Callable[[], int], random: Random
+        self,
+        directory: Path,
+        genesis: Genesis,
+        transport: Transport,
+        now_ms: Callable[[], int],
+        random: Random,
+        keep_ms: int = 0,
     ) -> None:
         self.genesis = genesis
         self._now_ms = now_ms
@@ -67,6 +76,8 @@ class Node:
             # two processes with one node's keys would sign two things where one is allowed
             closing.callback(HomeLock(directory).release)
             self._open(directory, closing)
+            if keep_ms:
+                self.application.listen(BodyPruner(self.application, keep_ms).after_commit)
             self._closing = closing.pop_all()
 
     def _open(self, directory: Path, closing: contextlib.ExitStack) -> None:
@@ -160,6 +171,8 @@ class Node:
                 break
             size += len(record[0])
             found.append(m.BlockWithCertificate(*record))
+        if not found and request.count and 0 < request.height <= self.application.info().height:
+            raise pruned(request.height)
         return m.Blocks(tuple(found))
 
     def status(self) -> m.NodeStatus:

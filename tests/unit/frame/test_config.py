@@ -42,6 +42,8 @@ def test_every_setting_can_be_given_in_each_place(tmp_path: Path) -> None:
         "log.level": "info",
         "log.format": "human",
         "network.nodes": 13,
+        "node.keep_days": 90,
+        "node.archives": 2,
     }
     assert set(values) == {setting.name for setting in SETTINGS}
     toml = "".join(f"{key} = {value!r}\n" for key, value in values.items())
@@ -50,6 +52,7 @@ def test_every_setting_can_be_given_in_each_place(tmp_path: Path) -> None:
     by_file = load_settings({}, {}, write(tmp_path / "c.toml", toml))
     assert by_option == by_environment == by_file
     assert by_file.network.nodes == 13
+    assert (by_file.node.keep_days, by_file.node.archives) == (90, 2)
 
 
 def test_the_users_own_file_is_read_if_it_is_there(tmp_path: Path) -> None:
@@ -73,6 +76,8 @@ def test_paths_in_the_file_are_relative_to_it(tmp_path: Path) -> None:
         ("[network]\nnodes = 'x'\n", ["c.toml", "network.nodes"]),
         ("[network]\nnodes = 3\n", ["c.toml", "network.nodes", "4"]),
         ("[network]\nnodes = 67\n", ["c.toml", "network.nodes", "64"]),
+        ("[node]\nkeep_days = -1\n", ["c.toml", "node.keep_days"]),
+        ("[node]\narchives = 65\n", ["c.toml", "node.archives", "64"]),
         ("log = 1\n", ["c.toml", "log"]),
         ("home = 7\n", ["c.toml", "home"]),
         ("home = ''\n", ["c.toml", "home"]),

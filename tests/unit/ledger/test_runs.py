@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salus._native import KeyPrefixes, PrefixSearch
-from salus.errors import DamagedFile
+from salus._native import KeyPrefixes, PrefixSearch, RunMerge
+from salus.errors import CodecError, DamagedFile
 from salus.ledger.storage import runs as r
 
 
@@ -173,3 +174,41 @@ def test_a_prefix_is_found_wherever_it_stands(spread: int) -> None:
 def test_prefixes_out_of_order_are_damage() -> None:
     with pytest.raises(DamagedFile, match="ascend"):
         r.unpack_prefixes(bytes.fromhex("0000000200000001"))
+
+
+def _accepted(page: bytes) -> bool:
+    try:
+        RunMerge(1, 1, False).feed(0, page)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_page(page: bytes) -> bool:
+    try:
+        keys = [key for key, _ in r.decode_page(page)]
+    except CodecError:
+        return False
+    return all(len(key) == 32 for key in keys) and all(a < b for a, b in pairwise(keys))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5).map(key), st.one_of(st.none(), st.binary(max_size=9))), max_size=5),
+    st.integers(0, 400),
+    st.integers(0, 255),
+)
+def test_a_merge_takes_the_pages_that_decode_and_no_others(entries: list[tuple[bytes, bytes | None]], at: int, byte: int) -> None:
+    """Native reading against the codec's, over ordered and unordered pages, each with one byte altered or cut off."""
+    page = r.encode_page(entries)
+    for variant in (page, page[:at], page[:at] + bytes([byte]) + page[at + 1 :], page + bytes([byte])):
+        assert _accepted(variant) == _is_page(variant)
+
+
+def test_a_merge_refuses_keys_that_go_back_to_an_earlier_page() -> None:
+    merge = RunMerge(1, 32, False)
+    merge.feed(0, r.encode_page([(key(2), b"")]))
+    with pytest.raises(ValueError, match="wants no page"):
+        merge.feed(0, r.encode_page([(key(3), b"")]))
+    merge.step(1)
+    with pytest.raises(ValueError, match="ascend"):
+        merge.feed(0, r.encode_page([(min(key(n) for n in range(6)), b"")]))

@@ -151,6 +151,24 @@ def test_left_over_pages_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(stored - used) < 12, "only the newest merges and what they replaced"
 
 
+def test_an_altered_block_is_not_pruned_into_a_sound_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "FOLD_ENTRIES", 300)
+    store = SqliteStore.open_or_create(tmp_path)
+    Script().run(store, 41)
+    store.close()
+    file = sqlite3.connect(tmp_path / sqlite.FILE_NAME)
+    file.execute("UPDATE blocks SET certificate = ? WHERE height = 3", (b"another",))
+    file.commit()
+    file.close()
+    store = SqliteStore.open_or_create(tmp_path)
+    with pytest.raises(DamagedFile, match="block 3 was altered"):
+        store.prune(30, 10)
+    first = store.block(1)
+    assert first is not None
+    assert not first.pruned, "nothing of the slice was done"
+    store.close()
+
+
 def test_pruned_blocks_keep_their_headers_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "FOLD_ENTRIES", 300)
     for store in (SqliteStore.open_or_create(tmp_path), MemoryStore()):

@@ -128,7 +128,7 @@ def verify(session: Session) -> Result:
 
     def show(screen: Screen) -> None:
         rows = [
-            (n["name"], n["height"], n["transactions"], n["application_hash"][:16], n["problem"] or "verified") for n in nodes
+            (n["name"], n["height"], n["transactions"], n["application_hash"][:16], n["problem"] or _verified(n)) for n in nodes
         ]
         screen.table(("node", "height#", "transactions#", "state", "finding"), rows, "no nodes")
         screen.line(f"{bodies['checked']} bodies of {size(bodies['bytes'])} hashed, {bodies['expired']} past their time.")
@@ -139,6 +139,12 @@ def verify(session: Session) -> Result:
 
     failure = f"{len(problems)} findings, first: {problems[0]}; restore that party from its backup" if problems else ""
     return Result(data, show, ("not-verified", failure) if problems else None)
+
+
+def _verified(node: dict[str, Any]) -> str:
+    if node["kept_from"] > 1:
+        return f"pruned below {node['kept_from']}: not replayed, same state as the others"
+    return "verified"
 
 
 def existing_file(path: Path, what: str) -> Path:

@@ -96,7 +96,7 @@ class LedgerStore(Protocol):
         """
 
     def prune(self, below: int, limit: int) -> int:
-        """Drop bodies of blocks below a height, at most ``limit`` of them; returns how many were dropped."""
+        """Drop bodies of blocks below a height, the oldest first, at most ``limit`` of them; returns how many were dropped."""
 
     def restore(self, head: Head, leaves: Iterator[list[tuple[bytes, bytes]]]) -> None:
         """Replace the genesis state (or that of an earlier snapshot) by a snapshot, in one step; genesis is kept as block 0.

@@ -204,21 +204,39 @@ class SqliteStore:
     def prune(self, below: int, limit: int) -> int:
         """Drop bodies of old blocks, and their write sets if they are folded."""
         end = min(below, 0 if self._head is None else self._head.height, self._folded + 1)
+        with self._reading():
+            first = self._whole_from(end)
+        heights = range(first, min(end, first + limit))
+        if not heights:
+            return 0
         with self._writing():
-            rows = self._connection.execute(
-                "SELECT height, record, certificate, applied FROM blocks WHERE pruned = 0 AND height > 0 AND height < ? "
-                "ORDER BY height LIMIT ?",
-                (end, limit),
-            ).fetchall()
-            for height, record, certificate, applied in rows:
-                short = pruned_record(bytes(record))
-                bare = AppliedRecord.decode(bytes(applied)).without_writes().encode()
-                checksum = row_checksum(short, bytes(certificate), bare)
-                self._connection.execute(
-                    "UPDATE blocks SET record = ?, applied = ?, checksum = ?, pruned = 1 WHERE height = ?",
-                    (short, bare, checksum, height),
-                )
-        return len(rows)
+            for height in heights:
+                self._drop_body(height)
+        return len(heights)
+
+    def _whole_from(self, end: int) -> int:
+        """Lowest height below ``end`` whose row is there and not pruned, else ``end``: what is dropped is always the oldest."""
+        low, high = 1, max(end, 1)
+        while low < high:
+            middle = (low + high) // 2
+            row = self._connection.execute("SELECT pruned FROM blocks WHERE height = ?", (middle,)).fetchone()
+            if row is None or row[0]:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _drop_body(self, height: int) -> None:
+        query = "SELECT record, certificate, applied, checksum FROM blocks WHERE height = ?"
+        row = self._connection.execute(query, (height,)).fetchone()
+        if row is None:
+            raise DamagedFile(f"{self._path}: block {height} is missing; restore this node from its peers")
+        applied = self._checked(height, row)  # a new checksum must not cover what was altered under the old one
+        short, bare = pruned_record(bytes(row[0])), applied.without_writes().encode()
+        self._connection.execute(
+            "UPDATE blocks SET record = ?, applied = ?, checksum = ?, pruned = 1 WHERE height = ?",
+            (short, bare, row_checksum(short, bytes(row[1]), bare), height),
+        )
 
     def restore(self, head: Head, leaves: Iterator[list[tuple[bytes, bytes]]]) -> None:
         """Replace the genesis state by a snapshot."""
