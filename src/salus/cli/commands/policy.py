@@ -19,8 +19,8 @@ APP = group("policy", "What an attribute policy says, and who would satisfy it."
 ATTRIBUTES_MAX = 1024
 """Attributes of one ``--attributes``; an institution holds a few dozen."""
 PUBLIC = (
-    "Policies are readable on the ledger: who reads 'dept:oncology' beside a record learns something about its owner. If that is too "
-    "much, leave the record's policy away (it is then under own: alone) and put the policy on a delegation."
+    "Policies are readable on the ledger: who reads 'dept:oncology' beside a record learns something about its owner. If that is "
+    "too much, leave the record's policy away (it is then under own: alone) and put the policy on a delegation."
 )
 TEXT = Annotated[
     str, typer.Argument(metavar="TEXT", show_default=False, help="E.g. 'role:doctor and 2 of (site:a, site:b, cert:icu)'.")
@@ -89,7 +89,7 @@ def read_policy(text: str) -> Policy:
         return parse(text).require_no_owner()
     except PolicyError as error:
         line = error.pointed().splitlines()[0]
-        marked = f"{line[:_column(error)]} >>> {line[_column(error):]}"
+        marked = f"{line[: _column(error)]} >>> {line[_column(error) :]}"
         raise CommandFailed(error.reason, f"{error.message} (character {error.position + 1}): {marked.strip()}") from None
 
 
