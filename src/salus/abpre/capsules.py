@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Self
 
 from salus import labels
 from salus.abpre.hashing import hash_to_g1
@@ -99,10 +99,22 @@ class _Common:
         self.rows = rows
         self.D = D
 
+    def _knowing(self, message: CapsuleMessage | DeltaCapsuleMessage) -> Self:
+        """The encodings that were decoded need not be computed again."""
+        self.encoded_A2, self.encoded_D = message.A2, message.D
+        if isinstance(message, CapsuleMessage):
+            self.encoded_A3 = message.A3
+        return self
+
     @cached_property
     def encoded_A2(self) -> bytes:
         """A2, encoded once."""
         return self.A2.encode()
+
+    @cached_property
+    def encoded_A3(self) -> bytes:
+        """A3, encoded once; empty for type 2."""
+        return b"" if self._A3 is None else self._A3.encode()
 
     @cached_property
     def encoded_D(self) -> bytes:
@@ -121,11 +133,6 @@ class Capsule(_Common):
         super().__init__(policy, A1, A2, A3, rows, D)
         self.A3 = A3
 
-    @cached_property
-    def encoded_A3(self) -> bytes:
-        """A3, encoded once."""
-        return self.A3.encode()
-
     def message(self) -> CapsuleMessage:
         """What is stored and sent."""
         return CapsuleMessage(self.policy.text, self.A1, self.encoded_A2, self.encoded_A3, self.rows.encoded, self.encoded_D)
@@ -142,7 +149,7 @@ class Capsule(_Common):
         """
         policy = parse_canonical(message.policy)
         (A3, D, *B), (A2, *C) = _points([message.A3, message.D], message.A2, message.rows, len(policy.rows))
-        return cls(policy, message.A1, A2, A3, Rows(B, C, message.rows), D)
+        return cls(policy, message.A1, A2, A3, Rows(B, C, message.rows), D)._knowing(message)
 
     @classmethod
     def decode(cls, data: bytes) -> Capsule:
@@ -172,7 +179,7 @@ class DeltaCapsule(_Common):
         """As :meth:`Capsule.from_message`."""
         policy = parse_canonical(message.policy)
         (D, *B), (A2, *C) = _points([message.D], message.A2, message.rows, len(policy.rows))
-        return cls(policy, message.A1, A2, Rows(B, C, message.rows), D)
+        return cls(policy, message.A1, A2, Rows(B, C, message.rows), D)._knowing(message)
 
     @classmethod
     def decode(cls, data: bytes) -> DeltaCapsule:

@@ -7,7 +7,9 @@ another.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
+from io import BytesIO
 from typing import Final
 
 import msgspec
@@ -21,9 +23,9 @@ from salus.abpre.capsules import (
     context_of,
     delta_context_of,
 )
-from salus.abpre.hashing import attribute_points, coefficient_bytes, domain, lines_g2, point_a, point_g_tilde
+from salus.abpre.hashing import attribute_points, coefficient_bytes, domain, lines_g2, point_a, table_g_tilde
 from salus.abpre.scalars import ONE, fr
-from salus.abpre.span import kernel
+from salus.abpre.span import kernel, span_program
 from salus.codec import encode
 from salus.errors import Refused, refuse_unless
 from salus.groups.bls12_381 import (
@@ -42,6 +44,9 @@ from salus.groups.bls12_381 import (
 
 BATCH_MAX: Final = 1024
 """Capsules of one batch: a block's worth."""
+SQUARE: Final = 0xD201000000010000**2
+"""x^2, x the parameter of the curve family."""
+HALF: Final = (1 << 64) - 1
 LONG_SUM: Final = 32
 """Terms from which a sum goes to the extension alone: it then splits the sum over the cores, and its tables stay in the cache."""
 
@@ -93,10 +98,10 @@ def check_batch(items: Sequence[tuple[Capsule, bytes]]) -> list[VerifiedCapsule]
     ]
     points = g1_hash_batch(fields, domain(labels.ABPRE_H4))
     seed = _seed(fields, capsules)
-    kappa = int.from_bytes(coefficient_bytes(labels.ABPRE_CHECK, seed, 1), "big")
+    kappa = fr(int.from_bytes(coefficient_bytes(labels.ABPRE_CHECK, seed, 1), "big"))
     equations = _equations(labels.ABPRE_CHECK, seed, capsules, points)
     A3 = g1_msm_vartime([fr(equation.c) for equation in equations], [capsule.A3 for capsule in capsules])
-    _require_one(equations, point_a() + point_g_tilde().mul(fr(kappa)), A3.mul(fr(kappa)))
+    _require_one(equations, point_a() + table_g_tilde().mul(kappa), ([kappa], [A3]))
     return [VerifiedCapsule(capsule, aad) for capsule, aad in items]
 
 
@@ -110,7 +115,7 @@ def check2_batch(items: Sequence[tuple[DeltaCapsule, bytes]]) -> list[VerifiedDe
     contexts = [delta_context_of(capsule.policy, aad) for capsule, aad in items]
     fields = [encode((context, c.A1, c.encoded_A2, c.rows.encoded)) for context, c in zip(contexts, capsules, strict=True)]
     points = g1_hash_batch(fields, domain(labels.ABPRE_H6))
-    _require_one(_equations(labels.ABPRE_CHECK_PRIME, _seed(fields, capsules), capsules, points), point_a(), G1.identity())
+    _require_one(_equations(labels.ABPRE_CHECK_PRIME, _seed(fields, capsules), capsules, points), point_a(), ([], []))
     return [VerifiedDeltaCapsule(capsule, aad) for capsule, aad in items]
 
 
@@ -120,7 +125,7 @@ def bad_ones(items: Sequence[tuple[Capsule, bytes]]) -> list[int]:
     :return: positions, ascending.
     """
     bad: list[int] = []
-    waiting = [(0, len(items))]
+    waiting = [(0, len(items))] if items else []
     while waiting:
         start, end = waiting.pop()
         try:
@@ -150,26 +155,35 @@ def _equations(label: str, seed: bytes, capsules: Sequence[Capsule | DeltaCapsul
     """Step 1 for each capsule; a policy of n rows draws fewer than n + 2 integers."""
     equations = []
     for number, (capsule, H) in enumerate(zip(capsules, points, strict=True)):
-        stream = coefficient_bytes(label, seed + number.to_bytes(4, "big"), len(capsule.policy.rows) + 2)
-        starts = iter(range(0, len(stream), 16))
-
-        def draw(stream: bytes = stream, starts: Iterator[int] = starts) -> int:
-            at = next(starts)
-            return int.from_bytes(stream[at : at + 16], "big")
-
-        c, d = draw() if number else 1, draw()
+        stream = BytesIO(coefficient_bytes(label, seed + number.to_bytes(4, "big"), len(capsule.policy.rows) + 2))
+        draw = partial(_next_integer, stream)
+        # Under k of n the root's coefficient is multiplied up, and a plain one stays shorter.
+        weight = _weight if span_program(capsule.policy).is_plain else int
+        c, d = weight(draw()) if number else 1, _weight(draw())
         equations.append(_Equation(capsule, kernel(capsule.policy, c, draw), c, d, H))
     return equations
 
 
-def _require_one(equations: Sequence[_Equation], base: G1, A3: G1) -> None:
+def _weight(drawn: int) -> int:
+    """One of 2^128 different scalars, ``a + b*x^2`` with a, b of 64 bits and x the curve's parameter.
+
+    Multiplying a point of G1 by it takes half the doublings of a plain integer of 128 bits: x^2 acts by the endomorphism.
+    """
+    return (drawn & HALF) + (drawn >> 64) * SQUARE
+
+
+def _next_integer(stream: BytesIO) -> int:
+    """The next 128 bits of a stream that is long enough."""
+    return int.from_bytes(stream.read(16), "big")
+
+
+def _require_one(equations: Sequence[_Equation], base: G1, A3: tuple[list[Fr], list[G1]]) -> None:
     """Step 2 of :func:`check_batch`.
 
     :param base: what c multiplies beside A2: ``A + kappa*g~``, or A for type 2.
-    :param A3: ``sum tau_1*A3`` over the batch.
+    :param A3: terms of ``sum tau_1*A3`` over the batch.
     """
-    left: tuple[list[Fr], list[G1]] = ([ONE], [A3])
-    right: list[tuple[list[Fr], list[G1]]] = []
+    left = A3
     by_attribute: dict[str, tuple[list[Fr], list[G2]]] = {}
     for equation in equations:
         capsule = equation.capsule
@@ -184,7 +198,7 @@ def _require_one(equations: Sequence[_Equation], base: G1, A3: G1) -> None:
                 terms[1].append(C)
         left[0].append(fr(equation.d))
         left[1].append(capsule.D)
-        right.append(([fr(-equation.c), fr(-equation.d)], [base, equation.H]))
+    right = [([fr(equation.c), fr(equation.d)], [-base, -equation.H]) for equation in equations]
     pairs: list[tuple[G1, G2 | G2Prepared]] = [(g1_msm_vartime(*left), lines_g2())]
     pairs += zip(g1_msm_groups_vartime(right), [equation.capsule.A2 for equation in equations], strict=True)
     pairs += zip(attribute_points(list(by_attribute)), _sums(list(by_attribute.values())), strict=True)

@@ -33,10 +33,12 @@ class SpanProgram(msgspec.Struct, frozen=True):
 
     :ivar width: columns; at most as many as rows.
     :ivar rows: one for each of ``policy.rows``.
+    :ivar is_plain: whether there are only ``and`` and ``or``: all entries 1 and -1.
     """
 
     width: int
     rows: tuple[Row, ...]
+    is_plain: bool
 
 
 @lru_cache(maxsize=PROGRAMS_KEPT)
@@ -63,7 +65,7 @@ def span_program(policy: Policy) -> SpanProgram:
             go(part, mine)
 
     go(policy.root, {0: 1})
-    return SpanProgram(width, tuple(rows))
+    return SpanProgram(width, tuple(rows), all(abs(entry) == 1 for row in rows for _, entry in row))
 
 
 class _Way(msgspec.Struct, frozen=True):
@@ -150,6 +152,9 @@ def kernel(policy: Policy, c: int, draw: Callable[[], int]) -> list[int]:
     :param draw: uniform integers of 128 bits.
     :return: integers, to be taken modulo r; of 136 bits at most if no gate is ``k of``.
     """
+    root = policy.root
+    if isinstance(root, Gate) and root.need == len(root.parts) and all(isinstance(part, Atom) for part in root.parts):
+        return [c] * len(root.parts)
     z: list[int] = []
 
     def go(node: Node, c: int) -> None:
@@ -169,5 +174,5 @@ def kernel(policy: Policy, c: int, draw: Callable[[], int]) -> list[int]:
         for part, share in zip(node.parts, each, strict=True):
             go(part, share)
 
-    go(policy.root, c)
+    go(root, c)
     return z
