@@ -18,8 +18,9 @@ from salus.ledger.constants import Constants
 from salus.ledger.signatures import AnyClaim
 from salus.ledger.state import Overlay, StateView
 
-MAX_TRANSACTION_BYTES: Final = 64 * 1024
-"""One transaction: a registration or 256 slots take 10 KiB; bodies and attachments never enter a block."""
+MAX_TRANSACTION_BYTES: Final = 80 * 1024
+"""One transaction: a registration or 256 slots take 10 KiB, a record with 128 attributes and 2,048 tags 70, evidence against an
+answer to 1,024 words 65; bodies and attachments never enter a block."""
 
 M = TypeVar("M", bound=Message)
 
