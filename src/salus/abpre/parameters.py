@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, ClassVar, Final
 
 from salus.codec import Message, Size
 from salus.groups.bls12_381 import G1, G2, GT_BYTES, Fr, Gt, GtComb, decode_gt, pairing, random_fr
 from salus.symmetric import Random
 
+TABLES_KEPT: Final = 4
+"""Tables of Y in memory, under a megabyte each: a process serves one network, a test several."""
 MAX_ATTRIBUTES: Final = 1024
 """Attributes of one key: an institution's roles and certificates over many years."""
 
@@ -19,6 +21,11 @@ class ParametersMessage(Message, frozen=True):
     KIND: ClassVar[str] = "abpre.parameters"
 
     Y: Annotated[bytes, Size(GT_BYTES, GT_BYTES)]
+
+
+@lru_cache(maxsize=TABLES_KEPT)
+def _table_of(Y: bytes) -> GtComb:
+    return GtComb(decode_gt(Y))
 
 
 class PublicParameters:
@@ -33,7 +40,7 @@ class PublicParameters:
     @cached_property
     def table_y(self) -> GtComb:
         """Table of Y for powers."""
-        return GtComb(self.Y)
+        return _table_of(self.Y.encode())
 
     def message(self) -> ParametersMessage:
         """What is stored and sent."""
