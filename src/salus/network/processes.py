@@ -1,7 +1,7 @@
 """Every party in an operating-system process of its own, talking over Unix-domain sockets.
 
 ``python -m salus.network.processes ROLE --home DIR --sockets DIR ..`` runs one party until its standard input closes:
-a node, the cloud, the centre, or a person's terminal. The same code as in the embedded network; only the transport differs.
+a node, a check node, the cloud, the centre, or a person's terminal. The same code as in the embedded network; only the transport differs.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from salus.network.memory import collect_rarely
 from salus.network.sockets import SocketServer, SocketTransport, socket_path
 from salus.node.node import Node
 from salus.node.pruning import DAY_MS
+from salus.node.sharing.checking import CheckNode
+from salus.node.sharing.errands import Errand, Failure
 from salus.terminal.sealed import Argon2Cost
 from salus.terminal.wallet import Wallet
 from salus.transport import Service
@@ -43,6 +45,8 @@ from salus.transport import Service
 TICK_S: Final = 0.002
 FOLLOW_S: Final = 0.02
 MAINTAIN_S: Final = 60.0
+ERRAND_S: Final = 5.0
+"""How long a node waits for the answer to an errand; then another party is asked."""
 QUEUE_MAX: Final = 10_000
 """Batches waiting for one peer; beyond that they are dropped, and replicas repeat what matters."""
 ADMIN: Final = "centre-admin"
@@ -61,6 +65,7 @@ class NodeProcess:
             if member.name != node.name:
                 self._queues[member.name] = queue.Queue(QUEUE_MAX)
                 threading.Thread(target=self._send, args=(member.name,), daemon=True).start()
+        self._errands: dict[str, queue.Queue[Errand]] = {}
         threading.Thread(target=self._work, daemon=True).start()
 
     def handle(self, method: str, body: bytes) -> bytes:
@@ -81,9 +86,32 @@ class NodeProcess:
                     to, data = self._node.runner.outbox.popleft()
                     for peer in self._queues if to is None else [to]:
                         self._put(peer, data)
+                while (errand := self._node.errands.take()) is not None:
+                    self._send_errand(errand)
                 busy = self._node.busy
             if not busy:
                 time.sleep(TICK_S)
+
+    def _send_errand(self, errand: Errand) -> None:
+        """One thread for each party that is called: a silent one holds up nobody else's errands, and the node waits for none."""
+        waiting = self._errands.get(errand.to)
+        if waiting is None:
+            waiting = self._errands[errand.to] = queue.Queue()  # bounded by what the node leaves at one time
+            threading.Thread(target=self._run_errands, args=(waiting,), daemon=True).start()
+        waiting.put(errand)
+
+    def _run_errands(self, waiting: queue.Queue[Errand]) -> None:
+        transport = SocketTransport(self._sockets, timeout_s=ERRAND_S)
+        while True:
+            errand = waiting.get()
+            answer: bytes | None = None
+            failure: Failure | None = None
+            try:
+                answer = transport.call(errand.to, errand.method, errand.body)
+            except (TransportError, Refused) as error:
+                failure = error
+            with self._lock:
+                errand.done(answer, failure)
 
     def _put(self, peer: str, data: bytes) -> None:
         waiting = self._queues.get(peer)
@@ -157,6 +185,22 @@ def run_node(home: Home, sockets: Path, index: int, keep_days: int = 0) -> Socke
     return SocketServer(NodeProcess(node, sockets), socket_path(sockets, node.name))
 
 
+def run_check(home: Home, sockets: Path, index: int) -> SocketServer:
+    """Run check node ``index``."""
+    genesis = home.genesis()
+    check = CheckNode(home.check(index), genesis, _client(genesis, sockets), os.urandom)
+    lock = threading.Lock()
+
+    def follow() -> None:
+        while True:
+            with lock:
+                check.attend(system_ms())
+            time.sleep(FOLLOW_S)
+
+    threading.Thread(target=follow, daemon=True).start()
+    return SocketServer(_Locked(check, lock), socket_path(sockets, check.name))
+
+
 def run_cloud(home: Home, sockets: Path) -> SocketServer:
     """Run the cloud."""
     genesis = home.genesis()
@@ -208,7 +252,7 @@ def run_person(
 def main(arguments: list[str]) -> int:
     """Run one party until standard input closes."""
     parser = argparse.ArgumentParser(prog="python -m salus.network.processes", description="Run one party of a home.")
-    parser.add_argument("party", choices=("node", "cloud", "centre", PERSON))
+    parser.add_argument("party", choices=("node", "check", "cloud", "centre", PERSON))
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--sockets", type=Path, required=True)
     parser.add_argument("--index", type=int, default=0)
@@ -224,6 +268,7 @@ def main(arguments: list[str]) -> int:
     home = Home(options.home)
     runs: dict[str, Callable[[], object]] = {
         "node": lambda: run_node(home, options.sockets, options.index, options.keep_days),
+        "check": lambda: run_check(home, options.sockets, options.index),
         "cloud": lambda: run_cloud(home, options.sockets),
         "centre": lambda: run_centre(home, options.sockets),
         PERSON: lambda: run_person(

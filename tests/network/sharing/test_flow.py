@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from salus.abpre.keys import check_key
@@ -14,21 +11,9 @@ from salus.ledger.kinds.sharing import share_state as ss
 from salus.ledger.kinds.sharing.committee_state import status
 from salus.ledger.kinds.sharing.share_state import SHARE_REQUESTS
 from salus.network.embedded import EmbeddedNetwork
-from support.embedded import found_network
 from support.sharing_network import Sharing, wait
 
 READER = "st-anne/board"
-
-
-@pytest.fixture
-def network(tmp_path: Path) -> Iterator[EmbeddedNetwork]:
-    with found_network(tmp_path / "home") as network:
-        yield network
-
-
-@pytest.fixture
-def world(network: EmbeddedNetwork) -> Sharing:
-    return Sharing(network)
 
 
 def test_the_committee_comes_up_at_founding(network: EmbeddedNetwork) -> None:

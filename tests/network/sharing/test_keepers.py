@@ -1,0 +1,152 @@
+"""What nodes and clouds keep of records: given to owner and granted readers alone, erased when it must be, never in clear."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from salus.cloud import messages as cm
+from salus.cloud import sharing_messages as sm
+from salus.errors import Refused
+from salus.ledger import sharing_api as m
+from salus.ledger.kinds.sharing import attachments, records
+from salus.ledger.kinds.sharing.messages import records as mr
+from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_scope
+from salus.ledger.kinds.sharing.scope_keys import ScopeKey
+from salus.ledger.reading import prove_owner, prove_reader
+from salus.records.record import RecordPlace, encrypt_record, metadata_hash
+from support.sharing_network import DAY_MS, Sharing
+
+READER = "st-anne/board"
+CANARY = "Zahnarztbesuch-Canary-7183"
+
+
+class Stored:
+    """A record with a body at the cloud."""
+
+    def __init__(self, world: Sharing, owner: ScopeKey, policy: str = "") -> None:
+        self.world, self.owner, self.rid, self.k = world, owner, world.random(16), world.random(32)
+        sink = io.BytesIO()
+        place = RecordPlace(world.id, self.rid, owner.scope)
+        self.summary = encrypt_record(io.BytesIO(CANARY.encode() * 40), self.k, place, sink, random=world.random)
+        self.body = sink.getvalue()
+        self.cloud = world.network.cloud_name
+        self.until = world.network.now_ms() + DAY_MS
+        world.call(self.cloud, cm.UPLOAD_WHOLE, cm.UploadWhole(world.random(16), self.summary.digest, self.until, self.body))
+        self.sealed = world.metadata(owner, self.rid, self.k, self.summary.digest, len(self.body), CANARY + ".txt")
+
+    def keep(self, rid: bytes = b"") -> mr.RecordUpload:
+        asked = sm.RecordKeep(rid or self.rid, self.summary.digest, self.sealed, self.until)
+        return mr.RecordUpload.decode(self.world.call(self.cloud, sm.RECORD_KEEP, asked))
+
+    def put(self, policy: str = "") -> None:
+        world, owner = self.world, self.owner
+        draft = world.record(owner, policy, self.k)
+        hashed = metadata_hash(world.id, self.rid, self.sealed)
+        kept = world.attach(attachments.METADATA, self.rid, hashed, m.ATTACH_METADATA, m.AttachMetadata(self.rid, self.sealed))
+        made = world.content(owner, self.rid, policy, self.k)
+        tag = records.digest_tag(world.id, self.summary.digest)
+        content = mr.RecordContent(made.capsule, hashed, kept, tag, (self.keep(),))
+        put = mr.RecordPut(
+            self.rid, owner.scope, content, draft.tags, None, draft.epoch, draft.key_version, UNSIGNED
+        )  # fmt: skip
+        world.commit(signed_by_scope(put, owner, world.random))
+
+    def read(self, proof: Any) -> bytes:
+        answer = self.world.call(self.cloud, sm.RECORD_RANGE, sm.RecordRange(proof, 0, len(self.body)))
+        return cm.BodyRange.decode(answer).data
+
+    def by_owner(self, party: str = "") -> Any:
+        return prove_owner(self.owner, self.rid, party or self.cloud, self.world.network.now_ms(), self.world.random)
+
+
+@pytest.fixture
+def stored(world: Sharing) -> Stored:
+    made = Stored(world, world.owner())
+    made.put("role:doctor@2025")
+    return made
+
+
+def reason(call: Any, *arguments: Any) -> str:
+    with pytest.raises(Refused) as refusal:
+        call(*arguments)
+    return refusal.value.reason
+
+
+def test_a_body_is_served_to_its_owner_and_against_a_committed_grant_to_that_reader_only(world: Sharing, stored: Stored) -> None:
+    assert stored.read(stored.by_owner()) == stored.body
+    world.grant(READER, "role:doctor")
+    reader, other = world.institution(READER), world.institution("riverside/board")
+    (share,), _ = world.request(reader, [(stored.rid, None)])
+    world.granted(share)
+    now = world.network.now_ms
+    proof = prove_reader(world.id, reader, stored.rid, share, stored.cloud, now(), world.random)
+    assert stored.read(proof) == stored.body
+    info = world.call(stored.cloud, sm.RECORD_INFO, sm.RecordInfoRequest(proof))
+    assert sm.RecordInfo.decode(info).sealed == stored.sealed
+    stranger = prove_reader(world.id, other, stored.rid, share, stored.cloud, now(), world.random)
+    assert reason(stored.read, stranger) == "not-granted"
+    borrowed = prove_reader(world.id, reader, stored.rid, share, "another/cloud", now(), world.random)
+    assert reason(stored.read, borrowed) == "wrong-request"
+    old = prove_reader(world.id, reader, stored.rid, share, stored.cloud, now() - 600_000, world.random)
+    assert reason(stored.read, old) == "wrong-request"
+    unknown = prove_reader(world.id, reader, stored.rid, bytes(32), stored.cloud, now(), world.random)
+    assert reason(stored.read, unknown) == "unknown-share"
+
+
+def test_nobody_reads_a_record_by_its_digest_alone(world: Sharing, stored: Stored) -> None:
+    digest = stored.summary.digest
+    for method, message in (
+        (cm.BODY_INFO, cm.BodyInfoRequest(digest)),
+        (cm.BODY_RANGE, cm.BodyRangeRequest(digest, 0, 100)),
+        (cm.BODY_PROOF, cm.BodyProofRequest(digest, 0, 1)),
+    ):
+        assert reason(world.call, stored.cloud, method, message) == "not-granted"
+
+
+def test_a_waiting_request_opens_nothing(world: Sharing, stored: Stored) -> None:
+    reader = world.institution("riverside/board")
+    (share,), _ = world.request(reader, [(stored.rid, None)])
+    proof = prove_reader(world.id, reader, stored.rid, share, stored.cloud, world.network.now_ms(), world.random)
+    assert reason(stored.read, proof) == "not-granted"
+
+
+def test_nodes_give_sealed_metadata_to_the_same_readers(world: Sharing, stored: Stored) -> None:
+    name = world.node(1).name
+    answer = world.call(name, m.METADATA, m.MetadataRequest(stored.by_owner(name)))
+    assert m.Metadata.decode(answer).data == stored.sealed
+    reader = world.institution("riverside/board")
+    proof = prove_reader(world.id, reader, stored.rid, bytes(32), name, world.network.now_ms(), world.random)
+    assert reason(world.call, name, m.METADATA, m.MetadataRequest(proof)) == "unknown-share"
+
+
+def test_an_erased_record_leaves_no_body_and_no_metadata(world: Sharing, stored: Stored) -> None:
+    erase = signed_by_scope(mr.RecordErase(stored.rid, 2, UNSIGNED), stored.owner, world.random)
+    world.commit(erase)
+    world.network.cloud.follow()
+    assert not any(node.sharing.metadata.digests(stored.rid) for node in world.network.nodes)
+    home = world.network.home
+    assert not any(stored.sealed[40:80] in path.read_bytes() for path in home.cloud.rglob("*") if path.is_file())
+    assert not any(stored.body[100:160] in path.read_bytes() for path in home.cloud.rglob("*") if path.is_file())
+    assert reason(stored.read, stored.by_owner()) == "record-erased"
+
+
+def test_a_body_of_another_record_is_not_taken_over(world: Sharing, stored: Stored) -> None:
+    assert reason(stored.keep, world.random(16)) == "duplicate-record"
+
+
+def test_no_file_of_nodes_and_clouds_holds_a_canary(world: Sharing, stored: Stored) -> None:
+    home = world.network.home
+    forms = [CANARY.encode(), CANARY.encode("utf-16-le"), CANARY.encode().hex().encode(), base64.b64encode(CANARY.encode())[:-4]]
+    files = [p for d in (*home.nodes(), *home.checks(), home.cloud) for p in d.rglob("*") if p.is_file()]
+    assert len(files) > 50
+    assert [path for path in files if any(form in path.read_bytes() for form in forms)] == []
+    assert _kept_secret(files, stored.k) == []
+
+
+def _kept_secret(files: list[Path], secret: bytes) -> list[Path]:
+    return [path for path in files if secret in path.read_bytes()]
