@@ -16,7 +16,12 @@ PROGRAM: Final = Path(__file__).resolve().parents[3] / "bench" / "peers" / "tkn2
 """Source of the Go program; in an installed package it is not there, and the peer is not measured."""
 BUILD_S: Final = 300
 RUN_S: Final = 600
-_COMPARED: Final = (("key_gen", "key_gen_ms"), ("encapsulate", "encrypt_ms"), ("decapsulate", "decrypt_ms"))
+_COMPARED: Final = (
+    ("key generation", ("key_gen",), "key_gen_ms"),
+    ("encryption", ("encapsulate",), "encrypt_ms"),
+    ("decryption", ("decode", "decapsulate"), "decrypt_ms"),
+)
+"""What is compared, our operations and the peer's figure; the peer decrypts from bytes, so ours decodes too."""
 _SIMPLE: Final = tuple(name for name, (policy, _) in POLICIES.items() if "of (" not in policy.text)
 """tkn20 has and, or and not, and no thresholds."""
 
@@ -30,17 +35,17 @@ def peers(context: Context) -> Part:
     targets = []
     for name in names:
         theirs = measured.get(name)
-        for ours_name, theirs_name in _COMPARED:
-            ours = context.measured_ms[f"{name} {ours_name}"]
+        for what, operations, theirs_name in _COMPARED:
+            ours = sum(context.measured_ms[f"{name} {operation}"] for operation in operations)
             other = theirs[theirs_name] if theirs else None
             ratio = other / ours if other else None
-            rows.append((name, ours_name, ours, other, ratio, theirs["ciphertext_bytes"] if theirs else None))
+            rows.append((name, what, ours, other, ratio, theirs["ciphertext_bytes"] if theirs else None))
             if ratio is not None and name.startswith("AND"):
-                targets.append(Target(f"{ours_name}, {name}, faster than tkn20", ratio, 1.0, at_least=True))
+                targets.append(Target(f"{what}, {name}, faster than tkn20", ratio, 1.0, at_least=True))
     notes = [
         "tkn20: github.com/cloudflare/circl/abe/cpabe/tkn20 v1.6.5, one core, a 32-byte message, secure against chosen"
         " ciphertexts as ours is. Adaptive security is proven for it, selective for ours; it does not re-encrypt.",
-        "Ours here opens a capsule that was checked before; who checks it first adds decode and check of the table above.",
+        "Decryption: from bytes. Ours opens a capsule that the ledger says was checked; who checks it again adds Check.",
     ]
     if why_not:
         notes.append(f"tkn20 was not measured: {why_not}.")

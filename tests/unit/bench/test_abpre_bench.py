@@ -72,9 +72,9 @@ def test_the_peers_figures_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
     monkeypatch.setattr(abpre_peers.shutil, "which", lambda name: "/go")
     monkeypatch.setattr(abpre_peers.subprocess, "run", run)
-    ours = {f"AND of 10 {name}": 2.0 for name in ("key_gen", "encapsulate", "decapsulate")}
+    ours = {f"AND of 10 {name}": 2.0 for name in ("key_gen", "encapsulate", "decode", "decapsulate")}
     part: Part = abpre_peers.peers(Context(quick=True, work=tmp_path, measured_ms=ours))
-    assert [row[3:5] for row in part.sections[0].rows] == [(90.0, 45.0), (50.0, 25.0), (8.0, 4.0)]
+    assert [row[3:5] for row in part.sections[0].rows] == [(90.0, 45.0), (50.0, 25.0), (8.0, 2.0)]
     assert [target.met for target in part.targets] == [True] * 3
     assert asked[0][:2] == ["/go", "build"]
     assert asked[1][3].startswith("attrx0:yes and attrx1:yes and ")
@@ -91,7 +91,7 @@ def test_a_peer_that_does_not_build_is_said(failure: Exception, monkeypatch: pyt
 
     monkeypatch.setattr(abpre_peers.shutil, "which", lambda name: "/go")
     monkeypatch.setattr(abpre_peers.subprocess, "run", run)
-    ours = {f"AND of 10 {name}": 2.0 for name in ("key_gen", "encapsulate", "decapsulate")}
+    ours = {f"AND of 10 {name}": 2.0 for name in ("key_gen", "encapsulate", "decode", "decapsulate")}
     part = abpre_peers.peers(Context(quick=True, work=tmp_path, measured_ms=ours))
     assert "was not measured" in part.sections[0].notes[-1]
     assert part.targets == ()
