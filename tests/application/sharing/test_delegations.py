@@ -82,8 +82,8 @@ def test_nobody_delegates_anothers_scope(chain: SharingChain, owned: Owned, monk
     attacker = chain.owner("attacker")
     attack = resigned(chain, attacker, chain.delegation(owner, own_key))
     assert chain.reason(attack) == "bad-signature"
-    scope_claim = delegations.scope_claim
-    monkeypatch.setattr(delegations, "scope_claim", lambda context, _, message: scope_claim(context, attacker.V, message))
+    require = delegations.require_scope_signature
+    monkeypatch.setattr(delegations, "require_scope_signature", lambda context, _, message: require(context, attacker.V, message))
     assert chain.reason(attack) == ""
 
 

@@ -19,6 +19,7 @@ from salus.ledger.kinds.sharing.messages.records import (
     RecordRotate,
 )
 from salus.ledger.kinds.sharing.scope_keys import ScopeKey
+from salus.ledger.transactions import MAX_TRANSACTION_BYTES
 from salus.search.index_keys import BY_POLICY, seal_index_key
 from support.sharing_world import DAY_MS, FAST, POLICY, SharingChain
 
@@ -64,7 +65,7 @@ def test_what_a_record_needs(chain: SharingChain, owner: ScopeKey) -> None:
         return resigned(chain, owner, good, content=replace(content, **parts))
 
     cases = [
-        (replace(good, rid=bytes(16)), "bad-capsule"),
+        (replace(good, rid=bytes(16)), "bad-signature"),
         (resigned(chain, owner, good, rid=bytes(16)), "bad-capsule"),
         (replace(good, tags=other.tags), "bad-signature"),
         (resigned(chain, owner, good, tags=bytes(128)), "bad-tags"),
@@ -132,8 +133,8 @@ def test_nobody_signs_for_anothers_scope(chain: SharingChain, owner: ScopeKey, m
     assert chain.reason(forged) == "bad-signature"
     # A scope is bound to its key by its name: the attacker's own key cannot be opened under the victim's name.
     assert attacker.scope != owner.scope
-    scope_claim = records.scope_claim
-    monkeypatch.setattr(records, "scope_claim", lambda context, _, message: scope_claim(context, attacker.V, message))
+    require = records.require_scope_signature
+    monkeypatch.setattr(records, "require_scope_signature", lambda context, _, message: require(context, attacker.V, message))
     assert chain.reason(forged) == ""
 
 
@@ -260,3 +261,16 @@ def test_two_records_of_one_body_or_one_rid_in_a_block(chain: SharingChain, owne
     copy = resigned(chain, owner, copy, content=replace(copy.content, digest_tag=one.content.digest_tag))
     chain.commit(one)
     assert chain.reason(copy) == "duplicate-record"
+
+
+def test_the_largest_record_fits_into_a_transaction(chain: SharingChain, owner: ScopeKey) -> None:
+    """128 attributes with long names and 2,048 tags; and what costs nodes most is looked at only once the owner has signed."""
+    policy = " and ".join(f"site:{number:03}".ljust(64, "x") + "@2025" for number in range(127))
+    rid = chain.world.random(16)
+    tags = b"".join(sorted(chain.world.random(16) for _ in range(2048)))
+    put = chain.record(owner, policy, rid=rid, tags=tags)
+    assert 60 * 1024 < len(put.encode()) <= MAX_TRANSACTION_BYTES
+    assert chain.reason(put) == ""
+    spoiled = replace(put, content=replace(put.content, capsule=replace(put.content.capsule, D=bytes(48))))
+    assert chain.reason(spoiled) == "bad-signature"
+    assert chain.reason(signed_by_scope(spoiled, owner, chain.world.random)) == "bad-point"

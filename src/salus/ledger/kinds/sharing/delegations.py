@@ -22,7 +22,7 @@ from salus.ledger.kinds.parties import NODES
 from salus.ledger.kinds.sharing import lists
 from salus.ledger.kinds.sharing.access_log import DELEGATED, REVOKED, log
 from salus.ledger.kinds.sharing.attachments import DELEGATION_C, receipts_claim
-from salus.ledger.kinds.sharing.claims import scope_claim
+from salus.ledger.kinds.sharing.claims import require_scope_signature, scope_claim
 from salus.ledger.kinds.sharing.committee_state import accepted_epoch, committee_of
 from salus.ledger.kinds.sharing.constants import SHARING_VERSION, sharing_constants
 from salus.ledger.kinds.sharing.messages.delegations import DelegationCreation, DelegationRevocation
@@ -112,6 +112,7 @@ class _Create:
         refuse_unless(sealed.expires_ms > context.time_ms, "delegation-expired", "it ends before this block")
         latest = context.time_ms + sharing_constants(view).delegation_max_ms
         refuse_unless(sealed.expires_ms <= latest, "too-far-ahead", f"a delegation expires at {latest} at the latest")
+        require_scope_signature(context, opened.V, message)
         # Else a delegation to own:<victim> would look like one that the victim may pass on.
         _policy(sealed.rk4.policy).require_no_owner()
         if message.index_key is not None:
@@ -120,7 +121,7 @@ class _Create:
         network = context.network
         checked = LateClaim(sealed.KIND, (network, sealed.to_value()), lambda: check_delegation(network, sealed))
         kept = receipts_claim(view, context, message.c_kept, DELEGATION_C, sealed.delegation, sealed.c_digest)
-        return [scope_claim(context, opened.V, message), checked, kept]
+        return [checked, kept]
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[DelegationCreation]) -> None:
         message, sealed = tx.message, tx.message.sealed

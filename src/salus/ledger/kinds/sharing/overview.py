@@ -126,7 +126,8 @@ def explain_access(view: StateView, record: Record, institution: str, time_ms: i
     """Who may open this, through what, or what is missing: for a record that is not erased."""
     policy = sharing_policy(CAPSULES.need(view, record.rid))
     held = frozenset(() if policy is None else holds(view, institution, policy.attributes, time_ms))
-    through, others = [], []
+    through: list[Delegation] = []
+    others: list[Delegation] = []
     for delegation in delegations_of(view, record.scope):
         if delegation.is_live(time_ms):
             wanted = delegation.policy()

@@ -20,7 +20,7 @@ from salus.errors import Refused, refuse_unless
 from salus.ledger.kinds.parties import live_party
 from salus.ledger.kinds.sharing import lists
 from salus.ledger.kinds.sharing.attachments import METADATA, receipts_claim
-from salus.ledger.kinds.sharing.claims import scope_claim
+from salus.ledger.kinds.sharing.claims import require_scope_signature, scope_claim
 from salus.ledger.kinds.sharing.committee_state import accepted_epoch
 from salus.ledger.kinds.sharing.constants import SHARING_VERSION, sharing_constants
 from salus.ledger.kinds.sharing.messages.records import (
@@ -185,8 +185,8 @@ class _Put:
             older = find_record(view, put.supersedes)
             refuse_unless(older.scope == put.scope, "wrong-scope", "a record supersedes one of its own scope")
             refuse_unless(older.superseded_by is None, "record-superseded", put.supersedes.hex())
-        claims = _content_claims(view, context, put.rid, put.scope, put.content)
-        return [*claims, scope_claim(context, scope.V, put)]
+        require_scope_signature(context, scope.V, put)
+        return _content_claims(view, context, put.rid, put.scope, put.content)
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[RecordPut]) -> None:
         put, content = tx.message, tx.message.content
@@ -228,8 +228,8 @@ class _Repolicy:
         record = _next_version(view, message.rid, message.version)
         same = CAPSULES.need(view, message.rid) == message.capsule
         refuse_unless(not same, "already-done", "that is the record's capsule")
-        capsule = _capsule_claim(context, message.rid, record.scope, message.capsule)
-        return [capsule, scope_claim(context, find_scope(view, record.scope).V, message)]
+        require_scope_signature(context, find_scope(view, record.scope).V, message)
+        return [_capsule_claim(context, message.rid, record.scope, message.capsule)]
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[RecordRepolicy]) -> None:
         message = tx.message
@@ -249,8 +249,8 @@ class _Rotate:
         record = _next_version(view, message.rid, message.version)
         fresh = message.content.digest_tag != record.digest_tag and message.content.metadata != record.metadata
         refuse_unless(fresh, "already-done", "a rotation brings a new body under a new key")
-        claims = _content_claims(view, context, message.rid, record.scope, message.content)
-        return [*claims, scope_claim(context, find_scope(view, record.scope).V, message)]
+        require_scope_signature(context, find_scope(view, record.scope).V, message)
+        return _content_claims(view, context, message.rid, record.scope, message.content)
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[RecordRotate]) -> None:
         message, content = tx.message, tx.message.content
@@ -297,11 +297,11 @@ class _PublishIndexKey:
         message = tx.message
         scope = find_scope(view, message.scope)
         refuse_unless(message.sealed.scope == message.scope, "wrong-scope", "the sealed index key is another scope's")
-        _require_policy_of(message.capsule, message.scope)
         known = INDEX_KEYS.get(view, message.scope + policy_digest(message.capsule.policy))
         refuse_unless(known is None, "already-done", "the index key is published under this policy")
-        claim = CapsuleClaim(message.capsule, index_aad(context.network, message.scope), "the index key's capsule")
-        return [claim, scope_claim(context, scope.V, message)]
+        require_scope_signature(context, scope.V, message)
+        _require_policy_of(message.capsule, message.scope)
+        return [CapsuleClaim(message.capsule, index_aad(context.network, message.scope), "the index key's capsule")]
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[IndexKeyPublication]) -> None:
         message = tx.message
