@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from salus import labels
+from salus import _native, labels
 from salus.abpre import capsules as cp
 from salus.abpre import hashing
 from salus.abpre.checking import BATCH_MAX, bad_ones, check, check2, check2_batch, check_batch
@@ -70,6 +70,51 @@ def test_the_twin_computes_the_same(policy: Policy, attributes: frozenset[str], 
     element = twin.blinding(key, capsule, matrix)
     if element is not None:
         assert element == blinding(key, capsule, require_weights(policy, key.parts))
+
+
+def spoilt(capsule: cp.Capsule, what: str, row: int) -> cp.Capsule:
+    """The capsule with one point moved."""
+    B, C = list(capsule.rows.B), list(capsule.rows.C)
+    A2, A3, D = capsule.A2, capsule.A3, capsule.D
+    if what == "B":
+        B[row] = B[row] + G1.generator()
+    elif what == "C":
+        C[row] = C[row] + G2.generator()
+    elif what == "A2":
+        A2 = A2 + G2.generator()
+    elif what == "A3":
+        A3 = A3 + G1.generator()
+    elif what == "D":
+        D = D + G1.generator()
+    return cp.Capsule(capsule.policy, capsule.A1, A2, A3, cp.Rows.of(B, C), D)
+
+
+@given(policy=policies(leaves=7, depth=3), what=st.sampled_from(["", "B", "C", "A2", "A3", "D"]), data=st.data())
+@settings(max_examples=30)
+def test_check_accepts_what_its_twin_accepts(policy: Policy, what: str, data: st.DataObject) -> None:
+    world = Sharing("twin of check")
+    program = span_program(policy)
+    matrix = twin.dense(program.width, program.rows)
+    capsule = spoilt(world.capsule(policy.text, KEY, b"aad"), what, data.draw(st.integers(0, len(policy.rows) - 1)))
+    means = twin.is_well_made(capsule, b"aad", matrix, lambda: int.from_bytes(world.random(16), "big"))
+    assert means == (what == "")
+    assert (outcome(lambda: check(capsule, b"aad")) != "bad-capsule") == means
+
+
+def test_threads_change_nothing(world: Sharing) -> None:
+    policy = parse(" and ".join(f"a:x{i}" for i in range(20)))
+    wanted = _native.threads()
+    made = []
+    try:
+        for count in (1, 2, 5):
+            _native.set_threads(count)
+            capsule = encapsulate_deterministic(world.parameters, policy, KEY, bytes(32), b"aad")
+            stored = check(capsule, b"aad")
+            made.append((capsule.encode(), blinding(world.key(*policy.rows), capsule, dict.fromkeys(range(20), 1)).encode()))
+            assert stored.capsule is capsule
+    finally:
+        _native.set_threads(wanted)
+    assert len(set(made)) == 1
 
 
 def test_any_span_program_of_the_policy_will_do(world: Sharing) -> None:
