@@ -373,6 +373,20 @@ def test_waiting_requests_and_readers_lists_end(granted: SharingChain, owned: Ow
     assert chain.share(share).reason == "expired"
 
 
+def test_an_approved_share_is_granted_in_time_or_asked_for_again(granted: SharingChain, owned: Owned) -> None:
+    chain = granted
+    owner, own_key = owned
+    rid, delegation = chain.put(owner), chain.delegate(owner, own_key)
+    (share,), _ = chain.judged(HOSPITAL, {rid: delegation})
+    grant, closes = chain.grant_of(share), ss.closes_ms(chain.view, chain.share(share))
+    assert chain.reason(grant, closes - 1) == ""
+    assert chain.reason(grant, closes) == "expired"
+    with pytest.raises(Refused, match="expired"):
+        ss.transformable(chain.view, chain.world.network, share, 1, closes)
+    chain.commit(denial(chain, share, "expired"), time_ms=closes)
+    assert chain.share(share).reason == "expired"
+
+
 def test_shares_are_limited_by_period(granted: SharingChain, owned: Owned, monkeypatch: pytest.MonkeyPatch) -> None:
     chain = granted
     owner, _ = owned

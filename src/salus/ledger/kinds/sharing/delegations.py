@@ -93,7 +93,7 @@ def live_delegation(view: StateView, delegation: bytes, time_ms: int) -> Delegat
 
 
 @lru_cache(maxsize=256)
-def decoded_delegation(network: bytes, sealed: SealedDelegation) -> CheckedDelegation:
+def delegation_points(network: bytes, sealed: SealedDelegation) -> CheckedDelegation:
     """The points of a delegation that the chain has checked."""
     return take_delegation_unchecked(network, sealed)
 

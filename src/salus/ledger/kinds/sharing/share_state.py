@@ -17,7 +17,7 @@ from salus.errors import Refused, refuse_unless
 from salus.ledger.kinds.parties import live_party
 from salus.ledger.kinds.sharing.attributes import is_suspended, satisfies
 from salus.ledger.kinds.sharing.constants import sharing_constants
-from salus.ledger.kinds.sharing.delegations import Delegation, decoded_delegation, find_delegation, live_delegation
+from salus.ledger.kinds.sharing.delegations import Delegation, delegation_points, find_delegation, live_delegation
 from salus.ledger.kinds.sharing.messages.shares import (
     ITEMS_MAX,
     VIA_DELEGATION,
@@ -141,6 +141,11 @@ def _through(view: StateView, time_ms: int, institution: str, record: Record, de
     return VIA_EMERGENCY
 
 
+def closes_ms(view: StateView, share: Share) -> int:
+    """Until when an open share may be consented to, refused or granted."""
+    return share.asked_ms + sharing_constants(view).request_ms
+
+
 def decide_again(view: StateView, share: Share, time_ms: int) -> str:
     """:func:`decide` for a share as it stands now; by its own delegation, if it has one."""
     record = RECORDS.need(view, share.rid)
@@ -160,6 +165,8 @@ def transformable(view: StateView, network: bytes, share: bytes, epoch: int, tim
         raise Refused("not-granted" if outcome == WAITING else outcome)
     if found.status == GRANTED:
         _check_fresh(view, found, time_ms)
+    else:
+        refuse_unless(time_ms < closes_ms(view, found), "expired", "the request is closed")
     return target_of(view, network, share, epoch)
 
 
@@ -175,7 +182,7 @@ def target_of(view: StateView, network: bytes, share: bytes, epoch: int) -> Shar
     sealed = find_delegation(view, found.delegation).sealed
     aad = record_aad(network, record.rid, record.scope)
     capsule = take_unchecked(decoded_capsule(CAPSULES.need(view, record.rid)), aad)
-    return ShareTarget(network, epoch, share, decoded_delegation(network, sealed), capsule, record.capsule, found.Er)
+    return ShareTarget(network, epoch, share, delegation_points(network, sealed), capsule, record.capsule, found.Er)
 
 
 def check_servable(view: StateView, share: bytes, reader: str, rid: bytes, time_ms: int) -> Share:

@@ -54,6 +54,7 @@ from salus.ledger.kinds.sharing.share_state import (
     SHARES,
     Share,
     ShareAsked,
+    closes_ms,
     decide,
     decide_again,
     find_share,
@@ -166,6 +167,7 @@ class _Grant:
         share = find_share(view, grant.share)
         refuse_unless(share.status != GRANTED, "already-done", "the share is granted")
         refuse_unless(share.status == APPROVED, "not-granted", f"the share is {share.status}")
+        refuse_unless(context.time_ms < closes_ms(view, share), "expired", "the request is closed")
         outcome = decide_again(view, share, context.time_ms)
         if outcome not in LET_THROUGH:
             raise Refused(outcome, "the share is not let through any more")
@@ -331,12 +333,8 @@ def _request(view: StateView, tx_hash: bytes) -> ShareAsked:
 def _waiting(view: StateView, raw: bytes, time_ms: int) -> Share:
     share = find_share(view, raw)
     refuse_unless(share.status == WAITING, "already-done", f"the share is {share.status}")
-    refuse_unless(time_ms < _closes_ms(view, share), "expired", "the request is closed")
+    refuse_unless(time_ms < closes_ms(view, share), "expired", "the request is closed")
     return share
-
-
-def _closes_ms(view: StateView, share: Share) -> int:
-    return share.asked_ms + sharing_constants(view).request_ms
 
 
 def _why_not(view: StateView, share: Share, time_ms: int) -> str:
@@ -344,7 +342,7 @@ def _why_not(view: StateView, share: Share, time_ms: int) -> str:
     outcome = decide_again(view, share, time_ms)
     if outcome not in (*LET_THROUGH, WAITING):
         return outcome
-    return "expired" if time_ms >= _closes_ms(view, share) else ""
+    return "expired" if time_ms >= closes_ms(view, share) else ""
 
 
 def _partial_claims(view: StateView, context: BlockContext, share: Share, grant: ShareGrant) -> list[AnyClaim]:
