@@ -172,6 +172,7 @@ BLS_SIGNATURE: Final = "BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_"
 # --- sharing: the ledger ---
 OWN: Final = "own"
 SCOPE_KEY: Final = "scope-key"
+OWNER_INDEX_KEY: Final = "owner-index-key"
 SIG_SCOPE: Final = "sig-scope"
 PENDING: Final = "pending"
 SIG_READ: Final = "sig-read"

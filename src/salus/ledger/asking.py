@@ -132,6 +132,18 @@ class Asking:
                 return node.member.public_key(self.domain.Pub)
         raise Refused("unknown-party", f"{name} is no node of the genesis")
 
+    def pause(self, wait_ms: int) -> None:
+        """Wait a moment, as this client waits (an embedded network works meanwhile)."""
+        self._sleep_ms(wait_ms)
+
+    def wait(self, look: Callable[[], T | None], what: str) -> T:
+        """Look again and again, with growing pauses, until something is there.
+
+        :param look: None while it is not. :param what: for the message.
+        :raises TransportError: it was not seen in time. :raises Refused: what ``look`` raises.
+        """
+        return self._wait(look, what)
+
     def _wait(self, look: Callable[[], T | None], what: str) -> T:
         deadline = self._monotonic_ms() + self._patience_ms
         look_at_clock_ms = self._monotonic_ms() + CLOCK_LOOK_MS

@@ -188,6 +188,21 @@ class Wallet:
         """Seal other content under this wallet's ways to open it (for backups)."""
         return seal_content(self._data_key, purpose, self._content.name, content, self._random, self._wraps)
 
+    def seal_private(self, purpose: str, name: str, content: bytes) -> SealedFile:
+        """Seal other content of this wallet, to be opened with the wallet alone."""
+        if not self._data_key:
+            raise WalletError("the wallet is closed")
+        return seal_content(self._data_key, purpose, name, content, self._random)
+
+    def open_private(self, file: SealedFile, purpose: str, where: str) -> bytes:
+        """Open what :meth:`seal_private` sealed.
+
+        :raises DamagedFile: it was altered, or is of another wallet or purpose.
+        """
+        if not self._data_key:
+            raise WalletError("the wallet is closed")
+        return open_content(self._data_key, file, purpose, where)
+
     def close(self) -> None:
         """Forget the keys and release the lock."""
         self._data_key = b""

@@ -1,0 +1,184 @@
+"""Bodies of records between a terminal and clouds: encrypted to a staging file, kept by several clouds, fetched for who may read.
+
+No cloud is believed: receipts are checked against its key, bodies against the digest in the sealed metadata while they are
+decrypted. Staging files hold ciphertext only. Steps: docs/protocol/records.md, "putting" and "reading".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from salus import labels
+from salus.cloud import messages as m
+from salus.cloud import sharing_messages as sm
+from salus.consultation.registration import CLOUD, verify_member_signature
+from salus.errors import Refused, StorageError, TransportError, refuse_unless
+from salus.files import make_private_directory
+from salus.ledger.client import LedgerClient
+from salus.ledger.kinds.sharing.messages.records import RecordUpload
+from salus.ledger.kinds.sharing.records import digest_tag
+from salus.ledger.sharing_api import ReadProof
+from salus.records.digest import SEALED_SEGMENT_BYTES, BodySummary, RangeProof, encrypted_size
+from salus.records.record import RecordMetadata, metadata_hash
+from salus.records.streams import Sink
+from salus.symmetric import Random
+from salus.terminal.bodies import Payload, Progress, no_progress
+from salus.terminal.cloud_client import CloudClient, RemoteBody
+from salus.transport import PART_BYTES, Transport
+
+STAGING: Final = "staging"
+CLOUDS_WANTED: Final = 2
+"""Independently run clouds that keep a body, where the network has them."""
+Prove = Callable[[str], ReadProof]
+"""Shows one cloud or node, by name, who reads."""
+
+
+class RecordBodies:
+    """Moves bodies of records for one terminal.
+
+    :param directory: the wallet's; ciphertext under way lies in ``staging/``.
+    """
+
+    def __init__(self, transport: Transport, ledger: LedgerClient, directory: Path, random: Random) -> None:
+        self._transport = transport
+        self._ledger = ledger
+        self._random = random
+        self.staging = directory / STAGING
+        make_private_directory(self.staging)
+        for left in self.staging.glob("*.record"):
+            if not left.name.startswith(f"{os.getpid()}-"):  # of a process that was killed: this one holds the wallet's lock
+                left.unlink(missing_ok=True)
+
+    def clouds(self) -> list[str]:
+        """Names of the clouds that are to keep a new body.
+
+        :raises Refused: ``unknown-party`` if the network has none.
+        """
+        live = [party.name for party in self._ledger.parties(CLOUD) if not party.revoked_ms]
+        refuse_unless(bool(live), "unknown-party", "the network has no cloud that keeps bodies")
+        return live[:CLOUDS_WANTED]
+
+    def check_room(self, payload: Payload) -> None:
+        """Refuse a file whose ciphertext has no room here, before anything is spent on it.
+
+        :raises StorageError: saying how much room there is.
+        """
+        needed, free = encrypted_size(payload.size_bytes), shutil.disk_usage(self.staging).free
+        if needed > free:
+            raise StorageError(f"{payload.file_name} needs {needed} bytes below {self.staging}, {free} are free; make room")
+
+    @contextlib.contextmanager
+    def staged(self) -> Iterator[Path]:
+        """A staging file that is gone afterwards, whatever happens."""
+        path = self.staging / f"{os.getpid()}-{os.urandom(8).hex()}.record"
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    # --- putting ---
+
+    def upload(self, cloud: str, path: Path, body: BodySummary, keep_until_ms: int, progress: Progress = no_progress) -> None:
+        """Upload an encrypted body to one cloud; an interrupted upload is begun again by the next put.
+
+        :raises Refused: the cloud refuses. :raises TransportError: it does not answer.
+        """
+        with path.open("rb") as source:
+            client = CloudClient(self._transport, cloud, random=self._random)
+            client.upload(
+                source, body.digest, body.size_bytes, keep_until_ms,
+                progress=lambda done: progress(f"uploading to {cloud}", done, body.size_bytes),
+            )  # fmt: skip
+
+    def keep(self, cloud: str, rid: bytes, body: BodySummary, sealed: bytes, keep_until_ms: int) -> RecordUpload:
+        """Bind an uploaded body to its record; the cloud's receipt, checked against the key that the ledger names.
+
+        :raises Refused: ``bad-receipt``, ``bad-signature``, or what the cloud refuses.
+        """
+        asked = sm.RecordKeep(rid, body.digest, sealed, keep_until_ms)
+        receipt = RecordUpload.decode(self._transport.call(cloud, sm.RECORD_KEEP, asked.encode()))
+        same = receipt.cloud == cloud and receipt.keep_until_ms >= keep_until_ms
+        refuse_unless(same, "bad-receipt", f"the receipt of {cloud} is another one's, or for less time than asked")
+        network = self._ledger.network
+        value: Any = (rid, digest_tag(network, body.digest), metadata_hash(network, rid, sealed), receipt.keep_until_ms)
+        W = self._ledger.member_key(CLOUD, cloud)
+        verify_member_signature(network, labels.SIG_RECORD_UPLOAD, cloud, W, value, receipt.signature)
+        return receipt
+
+    # --- reading ---
+
+    def fetch(self, metadata: RecordMetadata, prove: Prove, read: Callable[[RemoteBody], None], progress: Progress) -> str:
+        """Have a body read from the first of its clouds that gives it right.
+
+        :param read: reads and verifies the body; called again with the next cloud's if it is refused.
+        :return: the cloud. :raises Refused: ``missing-body``, ``bad-body``, ``not-granted``, .. of the last one.
+        """
+        failure: Refused | TransportError = Refused("missing-body", "the record names no cloud")
+        for cloud in metadata.clouds:
+            try:
+                read(RemoteBody(self._ranges(cloud, metadata, prove, progress)))
+            except (Refused, TransportError) as error:
+                failure = error
+            else:
+                return cloud
+        raise failure
+
+    def fetch_to(self, metadata: RecordMetadata, prove: Prove, path: Path, progress: Progress = no_progress) -> None:
+        """Fetch the ciphertext of a body to a file; not verified."""
+
+        def read(source: RemoteBody) -> None:
+            with path.open("wb") as sink:
+                _copy(source, sink)
+
+        self.fetch(metadata, prove, read, progress)
+
+    def segments(self, metadata: RecordMetadata, prove: Prove) -> Callable[[int, int], tuple[RangeProof, bytes]]:
+        """What :func:`salus.records.record.decrypt_record_bytes` fetches with, from the first cloud that answers."""
+
+        def fetch(first: int, count: int) -> tuple[RangeProof, bytes]:
+            failure: Refused | TransportError = Refused("missing-body", "the record names no cloud")
+            for cloud in metadata.clouds:
+                try:
+                    asked = sm.RecordProof(prove(cloud), first, count)
+                    proof = RangeProof.decode(self._transport.call(cloud, sm.RECORD_PROOF, asked.encode()))
+                    start, length = _span(metadata.body, first, count)
+                    return proof, b"".join(self._ranges(cloud, metadata, prove, no_progress, start, start + length))
+                except (Refused, TransportError) as error:
+                    failure = error
+            raise failure
+
+        return fetch
+
+    def _ranges(
+        self, cloud: str, metadata: RecordMetadata, prove: Prove, progress: Progress, start: int = 0, stop: int | None = None
+    ) -> Iterator[bytes]:
+        proof, end, offset = prove(cloud), metadata.size_bytes if stop is None else stop, start
+        while offset < end:
+            asked = sm.RecordRange(proof, offset, min(PART_BYTES, end - offset))
+            try:
+                answer = self._transport.call(cloud, sm.RECORD_RANGE, asked.encode())
+            except Refused as refused:
+                if refused.reason != "wrong-request":
+                    raise
+                proof = prove(cloud)  # a long body: the proof has become too old
+                answer = self._transport.call(cloud, sm.RECORD_RANGE, sm.RecordRange(proof, offset, asked.count).encode())
+            data = m.BodyRange.decode(answer).data
+            refuse_unless(0 < len(data) <= asked.count, "bad-body", f"{cloud} sent {len(data)} of {asked.count} bytes")
+            offset += len(data)
+            progress("fetching", offset - start, end - start)
+            yield data
+
+
+def _span(body: BodySummary, first: int, count: int) -> tuple[int, int]:
+    start = first * SEALED_SEGMENT_BYTES
+    return start, min(count * SEALED_SEGMENT_BYTES, body.size_bytes - start)
+
+
+def _copy(source: RemoteBody, sink: Sink | BinaryIO) -> None:
+    while data := source.read(PART_BYTES):
+        sink.write(data)

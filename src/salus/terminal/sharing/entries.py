@@ -1,0 +1,142 @@
+"""What the shelf holds: typed, bounded; reprs show no content (:class:`salus.codec.Message`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from salus.abpre.keys import KeyMessage
+from salus.abpre.policy import TEXT_CHARACTERS_MAX
+from salus.abpre.threshold.key_issuing import KeyRequest
+from salus.codec import Bytes16, Bytes32, Label, Message, Name, Size
+from salus.records.payload import FILE_NAME_BYTES_MAX
+
+SENT: Final = "sent"
+STORED: Final = "stored"
+ERASED: Final = "erased"
+SUPERSEDED: Final = "superseded"
+REVOKED: Final = "revoked"
+Policy = Annotated[str, Size(0, TEXT_CHARACTERS_MAX)]
+
+
+class ScopeEntry(Message, frozen=True):
+    """A scope that is open on the ledger; its key is derived.
+
+    :ivar key: for ``own:<x>``, None until the authority has issued it.
+    """
+
+    KIND = "wallet.scope"
+
+    category: Label
+    period: Label
+    key: KeyMessage | None
+
+
+class RecordEntry(Message, frozen=True):
+    """A record of this owner; what opens it is the scope's key.
+
+    :ivar state: ``sent`` (outcome not known yet), ``stored``, ``superseded``, ``erased``.
+    :ivar category, period: of its scope. :ivar quarter: of its clinical date, also where the scope is a whole category.
+    :ivar policy: sharing policy in canonical text, empty for none.
+    :ivar size_bytes: of the file. :ivar version: of the metadata. :ivar tx_hash: of the last transaction about it.
+    """
+
+    KIND = "wallet.record"
+
+    rid: Bytes16
+    state: Label
+    category: Label
+    period: Label
+    quarter: Label
+    policy: Policy
+    file_name: Annotated[str, Size(0, FILE_NAME_BYTES_MAX)]
+    media_type: Name
+    size_bytes: int
+    keywords: int
+    discoverable: int
+    version: int
+    supersedes: Bytes16 | None
+    put_ms: int
+    tx_hash: Bytes32
+
+
+class DelegationEntry(Message, frozen=True):
+    """A delegation that this owner made.
+
+    :ivar state: ``sent``, ``stored``, ``revoked``.
+    """
+
+    KIND = "wallet.delegation"
+
+    delegation: Bytes32
+    state: Label
+    category: Label
+    period: Label
+    policy: Policy
+    expires_ms: int
+    made_ms: int
+    tx_hash: Bytes32
+
+
+class AttributeKey(Message, frozen=True):
+    """A key of attributes that was issued to this institution."""
+
+    KIND = "wallet.attribute-key"
+
+    key: KeyMessage
+    issued_ms: int
+
+
+class PendingKey(Message, frozen=True):
+    """A request for a key under way, with its one-time secret."""
+
+    KIND = "wallet.pending-key"
+
+    core: KeyRequest
+    er: Bytes32
+
+
+class ShareEntry(Message, frozen=True):
+    """A record that this institution asked for; the one-time key of the request is a one-time file."""
+
+    KIND = "wallet.share"
+
+    share: Bytes32
+    request: Bytes32
+    rid: Bytes16
+    purpose: Label
+    asked_ms: int
+
+
+class KnownDelegation(Message, frozen=True):
+    """A delegation that this institution may use, as found on the ledger.
+
+    :ivar index_key: of its scope, opened; empty if its readers may not search.
+    """
+
+    KIND = "wallet.known-delegation"
+
+    delegation: Bytes32
+    scope: Bytes32
+    policy: Policy
+    index_key: Annotated[bytes, Size(0, 32)]
+
+
+class KnownIndexKey(Message, frozen=True):
+    """A scope's index key that was published under a policy which this institution satisfies."""
+
+    KIND = "wallet.known-index-key"
+
+    scope: Bytes32
+    index_key: Bytes32
+
+
+class Followed(Message, frozen=True):
+    """How far the ledger was read for delegations and index keys.
+
+    :ivar height: last block. :ivar keys: digest of the attributes held then; with others, it is read again.
+    """
+
+    KIND = "wallet.followed"
+
+    height: int
+    keys: Bytes32

@@ -1,0 +1,101 @@
+"""Keys of attributes from the authority: asked for on the ledger, put together from t partial keys, liars shown.
+
+The one-time secret is durable before the request leaves, and erased once the key is. Steps: docs/protocol/sharing-thresholds.md,
+"issuing".
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from salus.abpre.keys import SecretKey
+from salus.abpre.threshold.box import BoxKey
+from salus.abpre.threshold.key_collecting import collect_key
+from salus.abpre.threshold.key_issuing import IssuedPartial, KeyRequest, make_key_request
+from salus.codec import Message
+from salus.errors import Refused, TransportError
+from salus.ledger.kinds.sharing.committee_state import alpha_public, committee_of
+from salus.ledger.kinds.sharing.messages.keys import KeyAsked
+from salus.ledger.sharing_api import PARTIAL_KEY, PartialKeyRequest
+from salus.symmetric import Random
+from salus.terminal.sharing.entries import PendingKey
+from salus.terminal.sharing.nodes import Nodes
+from salus.terminal.wallet import Wallet
+
+PENDING: Final = "key-request-"
+"""Prefix of the one-time files of requests under way."""
+
+
+class KeyDesk:
+    """Asks for keys on behalf of one wallet."""
+
+    def __init__(self, wallet: Wallet, nodes: Nodes, random: Random) -> None:
+        self._wallet = wallet
+        self._nodes = nodes
+        self._random = random
+
+    def ask(self, requester: str, attributes: Iterable[str], sign: Callable[[KeyRequest], KeyAsked]) -> SecretKey:
+        """Get a key of a set of attributes; a request for the same that was interrupted is finished instead.
+
+        :param requester: an institution's name, or a scope's ``own:`` attribute. :param sign: signs as that requester.
+        :raises Refused: ``no-attribute``, ``limit``, ..; ``no-quorum`` if too few nodes answer well.
+        """
+        wanted = tuple(sorted(set(attributes)))
+        for name in self._pending():
+            pending = PendingKey.decode(self._wallet.one_time.get(name))
+            if (pending.core.requester, pending.core.attributes) == (requester, wanted):
+                with contextlib.suppress(Refused):  # closed, or of an epoch that is over: a new one is asked for
+                    return self._collect(pending)
+                self._wallet.one_time.erase(name)
+        box = BoxKey.generate(self._random)
+        core = make_key_request(self._nodes.epoch(self._nodes.view()), requester, wanted, box)
+        pending = PendingKey(core, box.export_secret())
+        self._wallet.one_time.put(self._name(core), pending.encode())
+        try:
+            self._nodes.submit(sign(core))
+        except Refused:
+            self._wallet.one_time.erase(self._name(core))
+            raise
+        return self._collect(pending)
+
+    def _pending(self) -> list[str]:
+        return [name for name in self._wallet.one_time.names() if name.startswith(PENDING)]
+
+    def _name(self, core: KeyRequest) -> str:
+        return PENDING + core.digest(self._nodes.network).hex()[:32]
+
+    def _collect(self, pending: PendingKey) -> SecretKey:
+        core, box = pending.core, BoxKey.from_secret(pending.er)
+        view = self._nodes.view()
+        committee, public = committee_of(view, core.epoch), alpha_public(view, core.epoch)
+        issued: dict[str, IssuedPartial] = {}
+        asked = PartialKeyRequest(core.digest(self._nodes.network))
+
+        def look() -> SecretKey | None:
+            for name, partial in self._nodes.answers(view, PARTIAL_KEY, asked, IssuedPartial.decode):
+                issued.setdefault(name, partial)
+            if len(issued) < committee.threshold:
+                return None
+            found = collect_key(self._nodes.network, committee, public, core, box, list(issued.values()), self._random)
+            self.report(found.evidence)
+            return found.key
+
+        try:
+            key = self._nodes.ledger.wait(look, "partial keys of a quorum of nodes")
+        except TransportError as error:
+            raise Refused("no-quorum", f"{len(issued)} of {committee.threshold} nodes have issued; {error}"[:4096]) from None
+        self._wallet.one_time.erase(self._name(core))
+        box.wipe()
+        return key
+
+    def report(self, evidence: Iterable[Message]) -> list[str]:
+        """Put evidence against nodes on the ledger; returns the names it convicts. No liar keeps the work from going on."""
+        named = []
+        for one in evidence:
+            with contextlib.suppress(Refused, TransportError):
+                self._nodes.submit(one)
+            partial = getattr(one, "partial", None)
+            named.append(partial.node if partial is not None else "")
+        return [name for name in named if name]
