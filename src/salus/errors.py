@@ -126,6 +126,7 @@ REASONS: Final[dict[str, str]] = {
     "in-time": "The node still has time to answer.",
     # nodes and transport
     "pool-full": "The node's pool is full; try again later or another node.",
+    "no-share": "This node holds no share of that key in this epoch; ask another node.",
     "no-shared-value": "This node does not hold the epoch's shared value; send the request to another node.",
     "unreachable": "The party does not answer; check that it runs and try again.",
     "clock": "The clock and the ledger's time disagree; set the clock right.",

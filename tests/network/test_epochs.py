@@ -41,6 +41,12 @@ def current(network: EmbeddedNetwork) -> int:
     return STATUS.need(network.nodes[0].application.view(), b"").current
 
 
+def opened(network: EmbeddedNetwork, number: int) -> bool:
+    """Whether a quorum has posted its keys for an epoch."""
+    record = find_epoch(network.nodes[0].application.view(), number)
+    return record is not None and record.quorum_ms != 0
+
+
 def epoch(network: EmbeddedNetwork, number: int) -> Epoch:
     record = find_epoch(network.nodes[0].application.view(), number)
     assert record is not None
@@ -253,7 +259,7 @@ def test_a_node_without_the_shared_value_pools_none_but_votes(tmp_path: Path, re
         sleeper = network.nodes[0].name
         network.stop_node(sleeper)
         clock.advance(CONSTANTS.epoch_length_ms)
-        attend(network)
+        until(network, lambda: opened(network, 2))  # the block may be the sleeper's to propose
         clock.advance(CONSTANTS.deal_turn_ms)
         until(network, lambda: current(network) == 2)
         assert [s.name for s in epoch(network, 2).seats] == [n.name for n in network.nodes]
@@ -270,7 +276,7 @@ def test_a_node_without_the_shared_value_pools_none_but_votes(tmp_path: Path, re
         answer = Submission.decode(network.local.call(sleeper, SUBMIT, Submit((request,)).encode())).answers[0]
         assert answer.reason is not None
         clock.advance(CONSTANTS.epoch_length_ms)
-        attend(network)
+        until(network, lambda: opened(network, 3))
         clock.advance(CONSTANTS.deal_turn_ms)
         until(network, lambda: current(network) == 3)
         assert node.secrets.holds_theta(3)

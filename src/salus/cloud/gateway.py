@@ -193,6 +193,8 @@ class Gateway:
             self._adopted = True
         uploads = self._uploads.collect_garbage()
         time_ms = self._index.followed()[1]
+        if self.records is not None:
+            self.records.expire(time_ms)
         bodies, body_bytes = self._shelf.expire(time_ms)
         self._index.set_maintained(time_ms)
         return Collected(bodies, body_bytes, uploads)

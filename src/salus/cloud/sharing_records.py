@@ -82,13 +82,12 @@ class RecordShelf:
         self._random = random
         make_private_directory(self._directory)
         remove_leftovers(self._directory)
-        self._named: dict[bytes, tuple[bytes, bytes]] = {}
-        """digest -> (rid, metadata hash) of bodies that the ledger names as a record's."""
+        self._bound: dict[bytes, tuple[bytes, bytes]] = {}
+        """digest -> (rid, metadata hash) of bodies that are a record's, named by the ledger or not yet."""
         self._seen: dict[bytes, tuple[int, Record]] = {}
         for path in self._directory.iterdir():
             entry = RecordEntry.decode(read_bounded(path, ENTRY_BYTES_MAX, "a record's entry"))
-            if entry.named:
-                self._named[entry.digest] = (entry.rid, entry.metadata)
+            self._bound[entry.digest] = (entry.rid, entry.metadata)
 
     # --- taking in ---
 
@@ -105,19 +104,20 @@ class RecordShelf:
         long = asked.keep_until_ms <= row.keep_until_ms
         refuse_unless(long, "bad-receipt", f"the upload is kept until {row.keep_until_ms}; upload it again for longer")
         metadata = metadata_hash(self._network, asked.rid, asked.sealed)
-        known = self._named.get(asked.digest)
+        known = self._bound.get(asked.digest)
         # Else a record named after another one's body, or after a consultation's, would shut out its readers.
         free = known == (asked.rid, metadata) or (known is None and not self._index.naming(asked.digest))
         refuse_unless(free, "duplicate-record", "that body belongs to something else")
         if known is None:
             entry = RecordEntry(asked.rid, metadata, asked.digest, row.size_bytes, asked.sealed, asked.keep_until_ms, UNNAMED)
             self._write(entry)
+            self._bound[entry.digest] = (entry.rid, entry.metadata)
         tag = digest_tag(self._network, asked.digest)
         return sign_record_upload(self._network, self._key, asked.rid, tag, metadata, asked.keep_until_ms, self._random)
 
     def is_record(self, digest: bytes) -> bool:
         """Whether a body is a record's: then nobody gets it by its digest alone."""
-        return digest in self._named
+        return digest in self._bound
 
     # --- following the ledger ---
 
@@ -145,7 +145,6 @@ class RecordShelf:
         if entry is None or digest_tag(self._network, entry.digest) != content.digest_tag:
             return None  # another cloud's
         self._write(replace(entry, named=NAMED))
-        self._named[entry.digest] = (rid, entry.metadata)
         # Nothing finds this filing but its body's digest: pseudonym and one-time key are random.
         hidden = (os.urandom(32), os.urandom(32))
         return FilingRow(RecordPut.KIND, tx_hash, height, *hidden, "", entry.digest, entry.size_bytes, FOR_EVER_MS)
@@ -160,9 +159,17 @@ class RecordShelf:
                 if row is not None and entry.named:
                     self._index.forget_body(row)
                     self._shelf.store.delete(entry.digest)
-            self._named.pop(entry.digest, None)
+            self._bound.pop(entry.digest, None)
             erase(path)
         self._seen.clear()
+
+    def expire(self, time_ms: int) -> int:
+        """Drop what no transaction named in time, at block time ``time_ms``; its body expires like any other."""
+        over = [entry for entry in self.entries() if not entry.named and entry.keep_until_ms < time_ms]
+        for entry in over:
+            self._bound.pop(entry.digest, None)
+            erase(self._path(entry.rid, entry.metadata))
+        return len(over)
 
     # --- reading ---
 
@@ -223,7 +230,7 @@ class RecordShelf:
 
     def _fetch(self, transport: Transport, entry: RecordEntry, cloud: str, staging: Path) -> bool:
         part = staging / f"repair-{entry.digest.hex()}"
-        digester = BodyDigester()
+        digester = BodyDigester(suite=labels.SUITE_RECORDS_2)
         try:
             with part.open("wb") as file:
                 for offset in range(0, entry.size_bytes, PART_BYTES):

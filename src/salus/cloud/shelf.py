@@ -7,11 +7,14 @@ a crash came between the two) is hashed and adopted; a row without its body is f
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from salus import labels
 from salus.cloud.index import BodyRow, Index
 from salus.cloud.objects import ObjectStore
 from salus.cloud.settings import Clock, GatewaySettings
@@ -28,6 +31,8 @@ from salus.records.digest import (
 )
 from salus.records.streams import Buffer, Discard, Source
 
+SUITES: Final = (labels.SUITE_RECORDS, labels.SUITE_RECORDS_2)
+"""Hashes of digests: of bodies of consultations, and of records."""
 _STRIPES: Final = 64
 _PROOF_BODY_BYTES_MAX: Final = 1 << 32
 """Proofs read the whole body again; larger ones would hold a caller for long."""
@@ -127,11 +132,13 @@ class Shelf:
             raise Refused("missing-body", f"no body {digest.hex()[:16]}.. here")
         refuse_unless(row.size_bytes <= _PROOF_BODY_BYTES_MAX, "too-large", "read the body as a whole")
         refuse_unless(0 < count <= MAX_SEGMENTS and first + count <= segments_of(row.size_bytes), "bad-body", "no such segments")
-        outline = _Outline()
-        with self.store.open(digest) as source:
-            summary = digest_body(source, outline=outline)
-        refuse_unless(summary.digest == digest, "bad-body", "the body is damaged here")
-        return prove_range(bytes(outline.hashes), row.size_bytes, first, count)
+        for suite in SUITES:
+            outline = _Outline()
+            with self.store.open(digest) as source:
+                summary = digest_body(source, outline=outline, suite=suite)
+            if summary.digest == digest:
+                return prove_range(bytes(outline.hashes), row.size_bytes, first, count, suite)
+        raise Refused("bad-body", "the body is damaged here")
 
     def expire(self, time_ms: int) -> tuple[int, int]:
         """Remove what is past its time at block time ``time_ms``; returns how many bodies and bytes went.
@@ -179,9 +186,9 @@ class Shelf:
         self._count(-1, -row.size_bytes)
 
     def _hash(self, digest: bytes) -> tuple[bytes, int]:
+        """The digest if the body has it under one of the suites, else what the first one gives; and the size."""
         try:
-            with self.store.open(digest) as source:
-                return hash_source(source)
+            return hash_body(lambda: self.store.open(digest), digest)
         except Refused as error:
             if error.reason == "missing-body":
                 return b"", 0
@@ -193,9 +200,26 @@ class Shelf:
             self.total_bytes += size_bytes
 
 
-def hash_source(source: Source) -> tuple[bytes, int]:
+def hash_body(opened: Callable[[], AbstractContextManager[Source]], wanted: bytes) -> tuple[bytes, int]:
+    """Digest and size of a body, under the suite whose digest is the wanted one.
+
+    A digest does not tell its suite, and a receipt says nothing of it either: consultations' bodies come first, records' next.
+
+    :param opened: opens the body from its start, once for each suite tried.
+    """
+    found = (b"", 0)
+    for suite in SUITES:
+        with opened() as source:
+            digest, size_bytes = hash_source(source, suite)
+        if digest == wanted:
+            return digest, size_bytes
+        found = found if found[0] else (digest, size_bytes)
+    return found
+
+
+def hash_source(source: Source, suite: str = labels.SUITE_RECORDS) -> tuple[bytes, int]:
     """Digest and size of what is read; an empty digest for bytes that are no encrypted body."""
-    digester = BodyDigester()
+    digester = BodyDigester(suite=suite)
     try:
         while part := source.read(SEALED_SEGMENT_BYTES):
             digester.update(part)

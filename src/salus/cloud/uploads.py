@@ -8,7 +8,7 @@ from typing import Final
 from salus.cloud.index import BodyRow, Index
 from salus.cloud.messages import UploadBegin, UploadFinish, UploadPart, UploadState, UploadWhole
 from salus.cloud.settings import Clock, GatewaySettings, RateLimit
-from salus.cloud.shelf import Shelf, hash_source
+from salus.cloud.shelf import Shelf, hash_body
 from salus.cloud.staging import Staging
 from salus.consultation.receipts import UploadReceipt, sign_upload
 from salus.consultation.registration import MemberKey
@@ -149,8 +149,8 @@ class Uploads:
         refuse_unless(
             received == facts.size_bytes, "bad-part", f"{received} of {facts.size_bytes} bytes have arrived; send the rest"
         )
-        with self._staging.bytes_path(facts.upload).open("rb") as source:
-            digest, _ = hash_source(source)
+        staged = self._staging.bytes_path(facts.upload)
+        digest, _ = hash_body(lambda: staged.open("rb"), facts.digest)
         if digest != facts.digest:
             self._drop(facts.upload)
             raise Refused("bad-body", "what arrived has another digest than announced; the upload was dropped: begin again")

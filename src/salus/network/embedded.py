@@ -310,7 +310,7 @@ class EmbeddedNetwork:
             self._run_errands(node)
         if working:
             return True
-        wanted = max((node.sharing.asked_height for node in self.nodes), default=0)
+        wanted = max((node.sharing.transforming.asked_height for node in self.nodes), default=0)
         return self.checks.attend(now, wanted)
 
     def submit_many(self, transactions: Sequence[bytes], patience_ms: int = PATIENCE_MS) -> list[Outcome]:

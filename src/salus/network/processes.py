@@ -1,7 +1,8 @@
 """Every party in an operating-system process of its own, talking over Unix-domain sockets.
 
 ``python -m salus.network.processes ROLE --home DIR --sockets DIR ..`` runs one party until its standard input closes:
-a node, a check node, the cloud, the centre, or a person's terminal. The same code as in the embedded network; only the transport differs.
+a node, a check node, the cloud, the centre, or a person's terminal. The same code as in the embedded network; only the
+transport differs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The general node: a verdict and a certificate of pending receipts; what it promised to keep is committed though it falls silent."""
+"""The general node: a verdict, a certificate of pending receipts; what was promised is committed though it falls silent."""
 
 from __future__ import annotations
 

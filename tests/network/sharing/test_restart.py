@@ -177,6 +177,7 @@ def test_hand_over_to_the_next_epoch(tmp_path: Path) -> None:
         wait(network, lambda: world.epoch == 2)
         assert world.parameters.Y.encode() == before
         clock.advance(DAY_MS + 1000)
+        world.grant(READER, "role:nurse")  # a block past the grace
         wait(network, lambda: all(node.sharing.around.shares.epochs() == [2] for node in network.nodes))
         (share,), _ = world.request(reader, [(rid, delegation)])
         wait(network, lambda: world.share(share).status == ss.DENIED)

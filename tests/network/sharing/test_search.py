@@ -81,7 +81,7 @@ def test_a_search_finds_what_was_tagged_at_any_node_before_and_after_a_restart(w
 
 
 def test_a_question_is_answered_by_the_node_it_is_boxed_to_and_as_committed(world: Sharing) -> None:
-    keys = reader_keys(world.id, {bytes(32): INDEX_KEY}, [bytes(64)])
+    keys = reader_keys(world.id, {INDEX_KEY: INDEX_KEY}, [bytes(64)])
     first, second = world.node(0).name, world.node(1).name
     tx_hash, box = question(world, first, keys)
     other = box_question(

@@ -41,6 +41,7 @@ def init(
             "centre": core.centre.name,
             "cloud": network.cloud_name,
             "nodes": [node.name for node in network.nodes],
+            "check_nodes": network.checks.names,
             "institutions": [i.member.name for i in core.institutions],
             "height": network.client().height,
         }
@@ -57,6 +58,7 @@ def status(session: Session) -> Result:
     """Show height, state and health of every node, the epoch, and what the cloud holds."""
     from salus.cloud import messages as cloud
     from salus.labels import SUITE_R1
+    from salus.network.sharing_status import describe_checks, describe_sharing
 
     with session.network() as network:
         ledger = network.client()
@@ -74,6 +76,8 @@ def status(session: Session) -> Result:
             "epoch": ledger.epoch().number,
             "agreed": len({(n["height"], n["application_hash"]) for n in nodes}) == 1,
             "nodes": nodes,
+            "check_nodes": describe_checks(network),
+            "sharing": describe_sharing(network),
             "cloud": {"name": held.name, "height": held.height, "bodies": held.bodies, "bytes": held.body_bytes},
             "doctors": sum(1 for p in ledger.parties("doctor") if not p.revoked_ms),
             "patients": len(network.centre.patients()),

@@ -47,6 +47,8 @@ class ProcessStage:
         try:
             for i in range(nodes):
                 self._start(f"node-{i}", ["node", "--index", str(i)])
+            for i in range(len(Home(home).checks())):
+                self._start(f"check-{i}", ["check", "--index", str(i)])
             self._start("cloud", ["cloud"])
             self._start("centre", ["centre"])
             self._await_epoch()

@@ -86,8 +86,6 @@ class SharingRole:
         self.transforming = Transforming(around, own / "partials", self.delegations, self.backlog)
         self.revoking = Revoking(around, self.delegations, self.backlog)
         self._swept_ms = 0
-        self.asked_height = 0
-        """Of the last block with a request to share: check nodes are to have seen it."""
         self._fetching: set[tuple[str, bytes]] = set()
         self._methods: dict[str, tuple[type[Message], Callable[[Any], Message]]] = {
             m.ACCEPT: (m.AcceptRequest, lambda asked: self.acceptance.accept(asked.transaction)),
@@ -291,7 +289,7 @@ class SharingRole:
         view = self.around.view
         for event in committed.events:
             if event.name == "share.asked":
-                self.asked_height = committed.block.height
+                self.transforming.asked_height = committed.block.height
             elif event.name == "delegation.created":
                 self.delegations.name(event.subject, DELEGATIONS.need(view, event.subject).sealed.c_digest)
             elif event.name in ("record.put", "record.rotated"):

@@ -1,8 +1,8 @@
 """Partial re-encryptions and grants: what each node seals to the requester, and how the value node puts a grant together.
 
 A partial is made for a share that the ledger has approved, kept durably before its claim goes out, and given away only once the
-grant is committed, so that every reading is in the access log. The value node R of a share is the proposer of its request's height;
-the next one takes over from a silent one. Steps: docs/protocol/sharing-thresholds.md, "partial transformations".
+grant is committed, so that every reading is in the access log. The value node R of a share is the proposer of its request's
+height; the next one takes over from a silent one. Steps: docs/protocol/sharing-thresholds.md, "partial transformations".
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ class Transforming:
         self._claims: dict[bytes, dict[str, PartialClaim]] = {}
         self._denials: dict[bytes, ShareDenial] = {}
         self.transformed = 0
+        self.asked_height = 0
+        """Of the newest request that awaits a verdict: check nodes are to have seen its block."""
 
     # --- for other nodes and the requester ---
 
@@ -123,6 +125,8 @@ class Transforming:
         turn = self._turn_ms(found)
         reason = self._why_not(found)
         if found.status == ASKED:
+            asked = SHARE_REQUESTS.get(around.view, found.request)
+            self.asked_height = max(self.asked_height, 0 if asked is None else asked.height)
             self._backlog.again(item, now_ms + WAITING_MS)
             return []
         if now_ms < turn:
