@@ -2,7 +2,8 @@
 
 A check that needs a member's signature returns a :class:`Claim`, one that needs a point a :class:`PointClaim`, one that needs a
 capsule a :class:`CapsuleClaim`; at the end of the block all of them are verified in native batches, on all cores and without the
-interpreter lock. What is dear and comes alone (an aggregate of BLS signatures, a delegation) is a :class:`LateClaim`.
+interpreter lock. Nodes' common signatures are :class:`BlsClaim`; what is dear and
+comes alone (a delegation, a revocation receipt) is a :class:`LateClaim`.
 
 Every replica verifies for itself: the weights of the signatures' one equation come from its own operating system, so nobody can
 choose signatures to fit them, and no two replicas depend on the same ones.
@@ -24,6 +25,7 @@ from salus.abpre.checking import BATCH_MAX as CAPSULES_MAX
 from salus.abpre.checking import bad_ones, check_batch
 from salus.codec import encode
 from salus.errors import Refused, refuse_unless
+from salus.groups.multi_signatures import verify_batch
 from salus.groups.proofs import SIGNATURE_BYTES
 from salus.groups.ristretto255 import Point, Scalar, decode_batch, decode_point, hash_to_scalar
 
@@ -87,6 +89,23 @@ class CapsuleClaim(msgspec.Struct, frozen=True):
         return Refused("bad-capsule", f"{self.what}: the capsule's points do not fit its policy and additional data")
 
 
+class BlsClaim(msgspec.Struct, frozen=True):
+    """A statement that nodes signed one message together with their BLS keys; those of a block take one product of pairings.
+
+    :ivar keys: of the signers, 96 bytes each, possession proven. :ivar reason, what: for the error.
+    """
+
+    keys: tuple[bytes, ...]
+    message: bytes
+    signature: bytes
+    reason: str = "bad-signature"
+    what: str = ""
+
+    def refusal(self) -> Refused:
+        """The error that names this claim."""
+        return Refused(self.reason, f"{self.what}: the nodes' signature does not verify")
+
+
 class LateClaim(msgspec.Struct, frozen=True):
     """A statement that a pure function of public values accepts them, run once the block's other transactions passed.
 
@@ -107,7 +126,7 @@ class LateClaim(msgspec.Struct, frozen=True):
         raise AssertionError(f"{self.name} refused before")  # a pure function answers the same each time
 
 
-AnyClaim = Claim | PointClaim | CapsuleClaim | LateClaim
+AnyClaim = Claim | PointClaim | CapsuleClaim | BlsClaim | LateClaim
 
 
 @lru_cache(maxsize=128)
@@ -141,7 +160,7 @@ def failing_claims(claims: Sequence[AnyClaim], verified: VerifiedClaims | None =
 
     :param verified: claims known to be good are skipped, and good ones are added.
     """
-    places: dict[type, list[int]] = {Claim: [], PointClaim: [], CapsuleClaim: [], LateClaim: []}
+    places: dict[type, list[int]] = {Claim: [], PointClaim: [], CapsuleClaim: [], BlsClaim: [], LateClaim: []}
     digests: dict[int, bytes] = {}
     for index, claim in enumerate(claims):
         digest = _digest(claim)
@@ -149,7 +168,7 @@ def failing_claims(claims: Sequence[AnyClaim], verified: VerifiedClaims | None =
             digests[index] = digest
             places[type(claim)].append(index)
     bad = _failing_signatures(claims, places[Claim]) | _failing_points(claims, places[PointClaim])
-    bad |= _failing_capsules(claims, places[CapsuleClaim])
+    bad |= _failing_capsules(claims, places[CapsuleClaim]) | _failing_bls(claims, places[BlsClaim])
     bad |= {place for place in places[LateClaim] if not _runs(claims[place])}
     if verified is not None:
         for index, digest in digests.items():
@@ -178,6 +197,8 @@ def _digest(claim: AnyClaim) -> bytes:
         return b"point" + claim.data
     if isinstance(claim, CapsuleClaim):
         return b"capsule" + sha256(encode((claim.capsule.to_value(), claim.aad))).digest()
+    if isinstance(claim, BlsClaim):
+        return b"bls" + sha256(encode((claim.keys, claim.message, claim.signature))).digest()
     if isinstance(claim, LateClaim):
         return b"late" + sha256(encode((claim.name, claim.about))).digest()
     whole = (claim.label, claim.suite, claim.public, claim.fields, claim.message, claim.signature)
@@ -240,6 +261,16 @@ def _failing_capsules(claims: Sequence[AnyClaim], places: Sequence[int]) -> set[
         except Refused:
             bad.update(part[i] for i in bad_ones(items))
     return bad
+
+
+def _failing_bls(claims: Sequence[AnyClaim], places: Sequence[int]) -> set[int]:
+    """Which of the claims at ``places``, all of nodes' common signatures, do not hold."""
+    items = []
+    for place in places:
+        claim = claims[place]
+        assert isinstance(claim, BlsClaim)
+        items.append((claim.keys, claim.message, claim.signature))
+    return {place for place, holds in zip(places, verify_batch(items), strict=True) if not holds}
 
 
 def _runs(claim: AnyClaim) -> bool:

@@ -16,7 +16,7 @@ from salus.groups import multi_signatures as bls
 from salus.ledger.kinds.parties import NODES
 from salus.ledger.kinds.sharing.committee_state import accepted_epoch, committee_of
 from salus.ledger.kinds.sharing.messages.common import AttachmentReceipts
-from salus.ledger.signatures import LateClaim
+from salus.ledger.signatures import BlsClaim
 from salus.ledger.state import StateView
 from salus.ledger.transactions import BlockContext
 
@@ -88,7 +88,7 @@ def check_receipts(
 
 def receipts_claim(
     view: StateView, context: BlockContext, receipts: AttachmentReceipts, kind: str, object_id: bytes, digest: bytes
-) -> LateClaim:
+) -> BlsClaim:
     """What apply_block checks of an attachment: form at once, the signature with the block's others.
 
     :raises Refused: ``wrong-epoch``, ``bad-certificate``.
@@ -97,8 +97,8 @@ def receipts_claim(
     names = _signers(committee_of(view, receipts.epoch), receipts)
     nodes = [NODES.get(view, name.encode()) for name in names]
     keys = tuple(node.record.bls_key for node in nodes if node is not None)
-    about = (context.network, receipts.to_value(), keys, kind, object_id, digest)
-    return LateClaim(labels.ATTACHMENT, about, lambda: _check_signature(context.network, receipts, keys, kind, object_id, digest))
+    message = attachment_message(context.network, receipts.epoch, kind, object_id, digest)
+    return BlsClaim(keys, message, receipts.signature, "bad-certificate", f"receipts for {kind}")
 
 
 def _signers(committee: Committee, receipts: AttachmentReceipts) -> tuple[str, ...]:

@@ -117,8 +117,8 @@ class _Create:
         _policy(sealed.rk4.policy).require_no_owner()
         if message.index_key is not None:
             refuse_unless(message.index_key.scope == scope, "wrong-scope", "the sealed index key is another scope's")
-        take_delegation_unchecked(context.network, sealed)
         network = context.network
+        delegation_points(network, sealed)
         checked = LateClaim(sealed.KIND, (network, sealed.to_value()), lambda: check_delegation(network, sealed))
         kept = receipts_claim(view, context, message.c_kept, DELEGATION_C, sealed.delegation, sealed.c_digest)
         return [checked, kept]
