@@ -86,6 +86,7 @@ QUESTION_BOX: Final = "question-box"
 QUESTION_BOX_KEY: Final = "question-box-key"
 TOKEN_ORDER: Final = "token-order"
 SIG_EVALUATION: Final = "sig-evaluation"
+FOLLOWED_KEYS: Final = "followed-keys"
 
 # --- ledger and consensus ---
 BLOCK: Final = "block"

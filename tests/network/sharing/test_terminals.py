@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from salus.errors import Refused
 from salus.network.actors import Actor
 from salus.network.embedded import EmbeddedNetwork
 from salus.terminal.sharing.desk import SharingDesk
+from salus.terminal.sharing.entries import RecordEntry
 from salus.terminal.sharing.owner import Putting
 from support.embedded import PASSPHRASE, enrolled_patient, found_network
 from support.sharing_network import Sharing
@@ -58,3 +60,119 @@ def test_a_record_under_a_policy_reaches_who_satisfies_it(owner: SharingDesk, ho
     received = hospital.institution.get(asked.share)
     assert received.share.via == "policy"
     assert received.path.read_bytes() == note.read_bytes()
+
+
+def put(owner: SharingDesk, path: Path, **wanted: object) -> RecordEntry:
+    (entry,) = owner.owner.put([path], Putting(**{"category": "vitals", "period": QUARTER, **wanted}))  # type: ignore[arg-type]
+    return entry
+
+
+def in_days(owner: SharingDesk, days: int) -> int:
+    return owner.nodes.ledger.time_ms + days * 24 * 3600 * 1000
+
+
+def test_a_delegation_serves_until_it_is_revoked(owner: SharingDesk, hospital: SharingDesk, note: Path) -> None:
+    entry = put(owner, note)
+    (made,) = owner.delegating.create("role:doctor", "vitals", QUARTER, QUARTER, in_days(owner, 30))
+    assert made.policy == "role:doctor@2025"
+    (asked,) = hospital.institution.request([entry.rid], "treatment")
+    received = hospital.institution.get(asked.share)
+    assert received.share.via == "delegation"
+    assert len(received.transformed_by) == 3
+    assert received.path.read_bytes() == note.read_bytes()
+
+    revoked = owner.delegating.revoke(made.delegation)
+    assert len(revoked.deleted_by) >= 3
+    (again,) = hospital.institution.request([entry.rid], "treatment")
+    assert hospital.institution.decided(again.share).status == "waiting"
+    with pytest.raises(Refused) as refusal:
+        hospital.institution.get(again.share)
+    assert refusal.value.reason == "not-granted"
+
+
+def test_an_owner_consents_or_refuses(owner: SharingDesk, hospital: SharingDesk, note: Path) -> None:
+    entry = put(owner, note)
+    for consent in (False, True):
+        (asked,) = hospital.institution.request([entry.rid], "treatment")
+        assert hospital.institution.decided(asked.share).status == "waiting"
+        (waiting,) = [one for one in owner.inbox.asked() if one.share.status == "waiting"]
+        assert (waiting.id, waiting.share.institution) == (asked.share, HOSPITAL)
+        if consent:
+            made = owner.inbox.grant(waiting.id).made
+            assert made is not None
+            assert made.policy == "dept:cardiology@2025 and role:doctor@2025"
+            assert hospital.institution.get(asked.share).path.read_bytes() == note.read_bytes()
+        else:
+            owner.inbox.refuse(waiting.id)
+            assert hospital.institution.decided(asked.share).reason == "refused-by-owner"
+    acts = [e.act for _, entries in owner.inbox.log() for e in entries]
+    assert acts == ["asked", "waiting", "refused", "asked", "waiting", "delegated", "consented", "granted"]
+
+
+def test_an_emergency_reader_gets_in_and_the_owner_sees_why(
+    network: EmbeddedNetwork, owner: SharingDesk, hospital: SharingDesk, note: Path
+) -> None:
+    Sharing(network).grant(HOSPITAL, "role:emergency")
+    entry = put(owner, note)
+    owner.delegating.create("role:emergency", "vitals", QUARTER, QUARTER, in_days(owner, 30))
+    (plain,) = hospital.institution.request([entry.rid], "treatment")
+    assert hospital.institution.decided(plain.share).status == "waiting"
+    (asked,) = hospital.institution.request([entry.rid], "emergency", emergency="found unconscious in the street")
+    received = hospital.institution.get(asked.share)
+    assert received.share.via == "emergency"
+    assert [one.reason for one in owner.inbox.asked() if one.share.emergency] == ["found unconscious in the street"]
+
+
+def test_searches_find_what_may_be_opened_and_what_is_discoverable(owner: SharingDesk, hospital: SharingDesk, note: Path) -> None:
+    open_ = put(owner, note, policy="role:doctor", keywords=("atrial fibrillation",))
+    shut = put(owner, note, category="lab", keywords=("atrial fibrillation",))
+    shown = put(owner, note, category="lab", keywords=("atrial", "troponin"), discoverable=True)
+    assert [e.rid for e in owner.own_search.search(["fibrillation"], "lab")] == [shut.rid]
+    hospital.institution.request_key()
+    found = hospital.searching.search(["fibrillation", "ATRIAL"])
+    assert (found.readable, found.discoverable, found.scopes) == ((open_.rid,), (), 1)
+    found = hospital.searching.search(["atrial"])
+    assert (found.readable, found.discoverable) == ((open_.rid,), (shown.rid,))
+    assert hospital.searching.search(["atrial"], "imaging").readable == ()
+    owner.delegating.create("dept:cardiology", "lab", QUARTER, QUARTER, in_days(owner, 1))
+    assert set(hospital.searching.search(["atrial"]).readable) == {open_.rid, shut.rid, shown.rid}
+
+
+def test_re_policy_rotate_supersede_erase(owner: SharingDesk, hospital: SharingDesk, note: Path, tmp_path: Path) -> None:
+    entry = put(owner, note, policy="role:doctor")
+    institution = hospital.institution
+    owner.owner.repolicy(entry.rid, "role:nurse")
+    (asked,) = institution.request([entry.rid], "treatment")
+    assert institution.decided(asked.share).status == "waiting"
+    assert owner.owner.repolicy(entry.rid, "role:doctor and dept:cardiology").policy.startswith("role:doctor@2025 and")
+    before = owner.owner.open(entry.rid)
+    owner.owner.rotate(entry.rid)
+    after = owner.owner.open(entry.rid)
+    assert before.key != after.key
+    assert before.metadata.digest != after.metadata.digest
+    assert owner.owner.reading.write(after).read_bytes() == note.read_bytes()
+    (asked,) = institution.request([entry.rid], "treatment")
+    assert institution.get(asked.share).path.read_bytes() == note.read_bytes()
+
+    corrected = tmp_path / "corrected.txt"
+    corrected.write_text("pulse 72")
+    newer = put(owner, corrected, supersedes=entry.rid)
+    assert (newer.version, owner.owner.entry(entry.rid).state) == (2, "superseded")
+    owner.owner.erase(newer.rid)
+    with pytest.raises(Refused) as refusal:
+        owner.owner.open(newer.rid)
+    assert refusal.value.reason == "record-erased"
+    assert list((tmp_path / "home" / "patient-alice" / "staging").iterdir()) == []
+
+
+def test_a_range_comes_alone(owner: SharingDesk, note: Path, tmp_path: Path) -> None:
+    opened = owner.owner.open(put(owner, note).rid)
+    part = owner.owner.reading.write_range(opened, 70_000, 70_100, tmp_path / "part")
+    assert part.read_bytes() == note.read_bytes()[70_000:70_100]
+
+
+def test_an_institution_owns_records_too(network: EmbeddedNetwork, hospital: SharingDesk, note: Path) -> None:
+    lakeside = desk(network.person("institution-lakeside.board", PASSPHRASE))
+    entry = put(lakeside, note, policy="role:doctor")
+    (asked,) = hospital.institution.request([entry.rid], "treatment")
+    assert hospital.institution.get(asked.share).path.read_bytes() == note.read_bytes()

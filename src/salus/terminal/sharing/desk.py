@@ -13,11 +13,14 @@ from salus.terminal.centre_client import CentreClient
 from salus.terminal.member import member_key
 from salus.terminal.membership import Membership
 from salus.terminal.sharing.bodies import RecordBodies
+from salus.terminal.sharing.delegations import Delegating
+from salus.terminal.sharing.inbox import Inbox
 from salus.terminal.sharing.institution import InstitutionTerminal
 from salus.terminal.sharing.keys import KeyDesk
 from salus.terminal.sharing.nodes import Nodes
 from salus.terminal.sharing.owner import OwnerTerminal
 from salus.terminal.sharing.scopes import Anonymous, Scopes
+from salus.terminal.sharing.searching import OwnSearch, Searching
 from salus.terminal.sharing.shelf import Shelf
 from salus.terminal.sharing.words import Words
 from salus.terminal.wallet import Wallet
@@ -74,6 +77,31 @@ class SharingDesk:
         return OwnerTerminal(
             self._wallet.directory, self.shelf, self.nodes, self.scopes, self.words, self.bodies, self._now_ms, self._random
         )
+
+    @cached_property
+    def delegating(self) -> Delegating:
+        """Delegations of this wallet."""
+        return Delegating(self._wallet.directory, self.shelf, self.nodes, self.scopes, self._now_ms, self._random)
+
+    @cached_property
+    def inbox(self) -> Inbox:
+        """Requests for this wallet's records."""
+        return Inbox(self.shelf, self.nodes, self.scopes, self.delegating, self._now_ms, self._random)
+
+    @cached_property
+    def own_search(self) -> OwnSearch:
+        """Search among this wallet's records."""
+        return OwnSearch(self.shelf, self.nodes, self.scopes, self.words, self._now_ms)
+
+    @cached_property
+    def searching(self) -> Searching:
+        """Search in what others own.
+
+        :raises WalletError: this is no institution's wallet.
+        """
+        keys, member = self.institution.keys, self._member
+        assert member is not None
+        return Searching(self.shelf, self.nodes, self.words, member, keys, self._now_ms, self._random)
 
     @cached_property
     def institution(self) -> InstitutionTerminal:

@@ -107,22 +107,8 @@ class ShareEntry(Message, frozen=True):
     asked_ms: int
 
 
-class KnownDelegation(Message, frozen=True):
-    """A delegation that this institution may use, as found on the ledger.
-
-    :ivar index_key: of its scope, opened; empty if its readers may not search.
-    """
-
-    KIND = "wallet.known-delegation"
-
-    delegation: Bytes32
-    scope: Bytes32
-    policy: Policy
-    index_key: Annotated[bytes, Size(0, 32)]
-
-
 class KnownIndexKey(Message, frozen=True):
-    """A scope's index key that was published under a policy which this institution satisfies."""
+    """A scope's index key, by a delegation or a policy that this institution satisfies."""
 
     KIND = "wallet.known-index-key"
 
