@@ -28,8 +28,9 @@ from salus.consultation.receipts import seal_storage_receipt
 from salus.consultation.registration import MemberKey
 from salus.errors import Refused, SalusError, refuse_unless
 from salus.files import HomeLock
+from salus.ledger.client import LedgerClient
 from salus.symmetric import Random
-from salus.transport import PART_BYTES
+from salus.transport import PART_BYTES, Transport
 
 _COLUMNS: Final = {m.BY_PSEUDONYM: "pseudonym", m.BY_ONE_TIME_KEY: "one_time_key", m.BY_DOCTOR: "doctor"}
 MAINTENANCE_MS: Final = 24 * 3600 * 1000
@@ -73,6 +74,7 @@ class Gateway:
         self._index = index
         self._random = random
         self._lock = lock
+        self._staging = staging
         self._adopted = False
         self._shelf = Shelf(store, index, self.settings, now_ms)
         self.records = RecordShelf(directory, network, key, self._shelf, index, now_ms, random) if directory else None
@@ -206,6 +208,17 @@ class Gateway:
     def adopt_bodies(self) -> int:
         """After the index was made again: hash and take in every body of the store; returns how many are held."""
         return self._shelf.adopt_all()
+
+    @property
+    def name(self) -> str:
+        """The cloud's name."""
+        return self._key.name
+
+    def repair_records(self, transport: Transport, ledger: LedgerClient) -> int:
+        """Fetch bodies of records that were lost here from the records' other clouds; returns how many."""
+        if self.records is None:
+            return 0
+        return self.records.repair(transport, ledger, self._staging.directory)
 
     def close(self) -> None:
         """Close the index and release the directory."""

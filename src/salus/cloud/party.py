@@ -14,6 +14,7 @@ from salus.codec import Message, decode
 from salus.consensus.block import transaction_hash
 from salus.errors import Refused, SalusError
 from salus.ledger.client import LedgerClient
+from salus.transport import Transport
 
 _log = structlog.get_logger(__name__)
 CONFIRM_BYTES: Final = 256 * 1024 * 1024
@@ -27,11 +28,18 @@ class CloudParty:
     """Implements :class:`salus.transport.Service`.
 
     :param ledger: the cloud's own client of the ledger: it files only blocks whose certificates it verified.
+    :param transport: reaches other clouds, which may have a record's body that was lost here.
     """
 
-    def __init__(self, gateway: Gateway, ledger: LedgerClient) -> None:
+    def __init__(self, gateway: Gateway, ledger: LedgerClient, transport: Transport | None = None) -> None:
         self.gateway = gateway
         self._ledger = ledger
+        self._transport = transport
+
+    @property
+    def name(self) -> str:
+        """The cloud's name."""
+        return self.gateway.name
 
     def handle(self, method: str, body: bytes) -> bytes:
         """Answer one request of :mod:`salus.cloud.messages`."""
@@ -80,6 +88,8 @@ class CloudParty:
         self.follow()
         try:
             self.gateway.confirm_pending(CONFIRM_BYTES)
+            if self._transport is not None and len(self._ledger.genesis.core.clouds) > 1:
+                self.gateway.repair_records(self._transport, self._ledger)
             if self.gateway.maintenance_due():
                 gone = self.gateway.collect_garbage()
                 _log.debug("collected", bodies=gone.bodies, body_bytes=gone.body_bytes, uploads=gone.uploads)

@@ -42,6 +42,8 @@ ENTRY_BYTES_MAX: Final = SEALED_METADATA_MAX + 1024
 SEEN_MAX: Final = 1024
 SEEN_MS: Final = 2_000
 """How long an accepted proof needs no look at the ledger: a body comes in many ranges, and a revocation counts within seconds."""
+LOOKED_AT_A_TIME: Final = 1000
+"""Records whose bodies are looked for in one maintenance: a second of work."""
 UNNAMED: Final = 0
 NAMED: Final = 1
 _log = structlog.get_logger(__name__)
@@ -85,6 +87,7 @@ class RecordShelf:
         self._bound: dict[bytes, tuple[bytes, bytes]] = {}
         """digest -> (rid, metadata hash) of bodies that are a record's, named by the ledger or not yet."""
         self._seen: dict[bytes, tuple[int, Record]] = {}
+        self._looked_at = 0
         for path in self._directory.iterdir():
             entry = RecordEntry.decode(read_bounded(path, ENTRY_BYTES_MAX, "a record's entry"))
             self._bound[entry.digest] = (entry.rid, entry.metadata)
@@ -215,10 +218,14 @@ class RecordShelf:
     def repair(self, transport: Transport, ledger: LedgerClient, staging: Path) -> int:
         """Fetch bodies that were lost here from the records' other clouds, each checked by its digest; returns how many.
 
-        A record without another cloud, or whose clouds are all silent, is tried again the next time.
+        A thousand records are looked at each time, in turn; one whose other clouds are all silent comes again in the next round.
         """
         repaired = 0
-        for entry in self.entries():
+        paths = sorted(self._directory.iterdir())
+        start = self._looked_at if self._looked_at < len(paths) else 0
+        self._looked_at = start + LOOKED_AT_A_TIME
+        for path in paths[start : self._looked_at]:
+            entry = RecordEntry.decode(read_bounded(path, ENTRY_BYTES_MAX, "a record's entry"))
             if entry.named and self._shelf.held(entry.digest) is None:
                 record = RECORDS.get(ProvenView(ledger), entry.rid)
                 others = () if record is None or record.erased_ms else record.clouds

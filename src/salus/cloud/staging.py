@@ -27,6 +27,11 @@ class Staging:
         self._directory = directory
         make_private_directory(directory)
 
+    @property
+    def directory(self) -> Path:
+        """Where unfinished files lie, on the file system of the store."""
+        return self._directory
+
     def begin(self, facts: UploadBegin) -> None:
         """Start an upload; the same again is harmless.
 

@@ -15,11 +15,6 @@ from typing import Final
 import msgspec
 
 from salus.centre.centre import Centre
-from salus.cloud.gateway import Gateway
-from salus.cloud.key import KEY_FILE as CLOUD_KEY_FILE
-from salus.cloud.key import load_cloud_key
-from salus.cloud.party import CloudParty
-from salus.cloud.settings import settings_for
 from salus.errors import ConsensusError, Refused, TransportError
 from salus.files import HomeLock, make_private_directory
 from salus.ledger.asking import PATIENCE_MS
@@ -32,6 +27,7 @@ from salus.ledger.kinds.sharing.constants import SharingConstants
 from salus.ledger.node_api import COMMITTED, PENDING, REFUSED, SUBMIT, SUBMIT_MAX, NodeStatus, Outcome, Submission, Submit
 from salus.network.actors import ACTORS, Actor, Surroundings
 from salus.network.check_parties import CheckParties
+from salus.network.cloud_parties import start_clouds
 from salus.network.founding import Founded, found
 from salus.network.home import Home
 from salus.network.local import LocalTransport
@@ -105,15 +101,12 @@ class EmbeddedNetwork:
         self.checks = CheckParties(self.home, self.genesis, self._services, lambda: self.client(self.local), self.random)
         self._closing.callback(self.checks.close)
         self.checks.start_all()
-        self.cloud_name = self.genesis.core.clouds[0].member.name
-        key = load_cloud_key(self.home.cloud / CLOUD_KEY_FILE, self.genesis.domain().Pub)
-        settings = settings_for(self.genesis.core.constants.valid_until_max_ms)
-        gateway = Gateway.open(
-            self.home.cloud, self.genesis.network(), key, now_ms=self.now_ms, random=self.random, settings=settings
-        )
-        self.cloud = CloudParty(gateway, self.client(self.local))
-        self._closing.callback(self.cloud.close)
-        self._services[self.cloud_name] = self.cloud
+        self.clouds = start_clouds(self.home, self.genesis, self.local, lambda: self.client(self.local), self.now_ms, self.random)
+        for cloud in self.clouds:
+            self._closing.callback(cloud.close)
+            self._services[cloud.name] = cloud
+        self.cloud = self.clouds[0]
+        self.cloud_name = self.cloud.name
         self.centre = Centre(self.home.centre, self.genesis.core.centre.name, self.client(), self.now_ms, self.random)
         self._closing.callback(self.centre.close)
         self._services[self.centre.name] = self.centre
@@ -129,6 +122,7 @@ class EmbeddedNetwork:
         nodes: int = 4,
         constants: Constants | None = None,
         sharing: SharingConstants | None = None,
+        clouds: int = 1,
         now_ms: Callable[[], int] = system_ms,
         random: Random | None = None,
         cost: Argon2Cost = DEFAULT_COST,
@@ -148,7 +142,7 @@ class EmbeddedNetwork:
             if home.founded:
                 raise Refused("already-done", f"there is a network in {directory}; use it, or choose another --home")
             with home.founding():
-                founded = found(home, nodes, now_ms() - 1, draw, constants, sharing)
+                founded = found(home, nodes, now_ms() - 1, draw, constants, sharing, clouds=clouds)
                 _institution_wallets(home, founded, passphrase, draw, cost)
         except BaseException:
             lock.release()
@@ -214,7 +208,8 @@ class EmbeddedNetwork:
     def close(self) -> None:
         """Close every party's files and release the home; the cloud first files what is committed."""
         try:
-            self.cloud.maintain()
+            for cloud in self.clouds:
+                cloud.maintain()
         finally:
             self._release()
 

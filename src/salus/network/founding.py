@@ -86,12 +86,14 @@ def found(
     constants: Constants | None = None,
     sharing: SharingConstants | None = None,
     check_nodes: int = CHECK_NODES,
+    clouds: int = 1,
 ) -> Founded:
     """Make centre, nodes, check nodes, cloud and institutions of a new network below ``home``.
 
     :param nodes: seats, n = 3f + 1 with f at least 1.
     :param time_ms: genesis time, UTC milliseconds.
     :param check_nodes: nodes without a seat, which validate and do not propose; each institution operates some in turn.
+    :param clouds: independently run clouds; records can be kept at several, which repair each other.
     :raises Refused: ``bad-encoding`` for another number of nodes.
     :raises StorageError: a directory holds keys already, or cannot be written.
     """
@@ -108,7 +110,7 @@ def found(
     consensus = [Ed25519PrivateKey.from_private_bytes(random(32)) for _ in members]
     bls = [BlsSecret.generate(random) for _ in members]
     epochs = [EpochSecret.generate(FIRST_EPOCH, random) for _ in members]
-    cloud = _member(centre, CLOUD, CLOUD_NAME, random)
+    keepers = [_member(centre, CLOUD, f"{CLOUD_NAME}-{i}" if i else CLOUD_NAME, random) for i in range(clouds)]
     core = SharingGenesisCore(
         chain="salus-embedded",
         time_ms=time_ms,
@@ -120,19 +122,20 @@ def found(
             for m, c, b, e in zip(members, consensus, bls, epochs, strict=True)
         ),
         validators=tuple(m.name for m in members[:nodes]),
-        clouds=(GenesisCloud(cloud.record(), "Cloud"),),
+        clouds=tuple(GenesisCloud(keeper.record(), f"Cloud {i}" if i else "Cloud") for i, keeper in enumerate(keepers)),
         constants=constants or Constants(),
         sharing=sharing or SHARING,
     )
     network = core.network()
     records = [make_node_record(network, m, c, b, e, random) for m, c, b, e in zip(members, consensus, bls, epochs, strict=True)]
     signatures = [sign_core(core, i.key, random) for i in institutions]
-    genesis = seal_genesis(core, records, signatures, [sign_core(core, cloud, random)], centre, random)
+    genesis = seal_genesis(core, records, signatures, [sign_core(core, keeper, random) for keeper in keepers], centre, random)
     directories = [home.directory / place for place in places]
     for directory, member, key, secret, epoch in zip(directories, members, consensus, bls, epochs, strict=True):
         _write_node(directory, member, key, secret, epoch)
-    save_cloud_key(home.cloud / CLOUD_KEY_FILE, cloud)
-    _write_genesis(genesis, [home.centre, home.cloud, *directories])
+    for i, keeper in enumerate(keepers):
+        save_cloud_key(home.cloud_of(i) / CLOUD_KEY_FILE, keeper)
+    _write_genesis(genesis, [home.centre, *(home.cloud_of(i) for i in range(clouds)), *directories])
     return Founded(genesis, tuple(institutions))
 
 

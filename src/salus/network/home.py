@@ -5,7 +5,8 @@
     HOME/lock                    held while a process works on this home
     HOME/founding                there while a network is being made here: what is beside it is unfinished
     HOME/centre/                 key, tables, genesis
-    HOME/cloud/                  key, bodies, index, genesis
+    HOME/cloud/                  key, bodies, records, index, genesis
+    HOME/cloud-1/ ..             the same of further clouds, in networks that have them
     HOME/node-0/ ..              keys, votes, ledger, shares, attachments, genesis
     HOME/check-0/ ..             keys, ledger, genesis of a check node
     HOME/institution-NAME/       wallet ('/' in names is written '.')
@@ -32,6 +33,7 @@ FOUNDING_MARKER: Final = "founding"
 GENESIS_BYTES_MAX: Final = 4 * 1024 * 1024
 _PLAIN: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,47}")
 _NODE: Final = re.compile(r"node-(\d{1,3})")
+_CLOUD: Final = re.compile(r"cloud-(\d{1,3})")
 _CHECK: Final = re.compile(r"check-(\d{1,3})")
 PERSON_ROLES: Final = ("patient", "doctor", "institution")
 
@@ -43,6 +45,10 @@ class Home:
         self.directory = directory
         self.centre = directory / "centre"
         self.cloud = directory / "cloud"
+
+    def cloud_of(self, index: int) -> Path:
+        """Directory of cloud ``index``; the first one is :attr:`cloud`."""
+        return self.directory / f"cloud-{index}" if index else self.cloud
 
     def node(self, index: int) -> Path:
         """Directory of node ``index``."""
@@ -126,7 +132,8 @@ class Home:
 
     def _parties(self) -> list[Path]:
         persons = [path for _, path in self.persons()] if self.directory.is_dir() else []
-        return [path for path in (self.centre, self.cloud, *self.nodes(), *self.checks(), *persons) if path.exists()]
+        others = self._numbered(_CLOUD)
+        return [path for path in (self.centre, self.cloud, *others, *self.nodes(), *self.checks(), *persons) if path.exists()]
 
     def _remove_parties(self) -> None:
         try:

@@ -19,17 +19,13 @@ from pathlib import Path
 from typing import Final
 
 from salus.centre.centre import Centre
-from salus.cloud.gateway import Gateway
-from salus.cloud.key import KEY_FILE as CLOUD_KEY_FILE
-from salus.cloud.key import load_cloud_key
-from salus.cloud.party import CloudParty
-from salus.cloud.settings import settings_for
 from salus.errors import Refused, SalusError, TransportError
 from salus.ledger import node_api as api
 from salus.ledger.client import LedgerClient
 from salus.ledger.genesis import Genesis
 from salus.logging import setup_logging
 from salus.network.actors import ACTORS, Actor, Surroundings
+from salus.network.cloud_parties import start_cloud
 from salus.network.demonstration.cheats import CHEATS
 from salus.network.embedded import new_content, system_ms
 from salus.network.home import Home
@@ -202,14 +198,10 @@ def run_check(home: Home, sockets: Path, index: int) -> SocketServer:
     return SocketServer(_Locked(check, lock), socket_path(sockets, check.name))
 
 
-def run_cloud(home: Home, sockets: Path) -> SocketServer:
-    """Run the cloud."""
+def run_cloud(home: Home, sockets: Path, index: int) -> SocketServer:
+    """Run cloud ``index``."""
     genesis = home.genesis()
-    name = genesis.core.clouds[0].member.name
-    key = load_cloud_key(home.cloud / CLOUD_KEY_FILE, genesis.domain().Pub)
-    settings = settings_for(genesis.core.constants.valid_until_max_ms)
-    gateway = Gateway.open(home.cloud, genesis.network(), key, now_ms=system_ms, settings=settings)
-    party = CloudParty(gateway, _client(genesis, sockets))
+    party = start_cloud(home, genesis, index, SocketTransport(sockets), _client(genesis, sockets), system_ms, os.urandom)
     lock = threading.Lock()
 
     def follow() -> None:
@@ -223,7 +215,7 @@ def run_cloud(home: Home, sockets: Path) -> SocketServer:
             time.sleep(FOLLOW_S)
 
     threading.Thread(target=follow, daemon=True).start()
-    return SocketServer(_Locked(party, lock), socket_path(sockets, name))
+    return SocketServer(_Locked(party, lock), socket_path(sockets, party.name))
 
 
 def run_centre(home: Home, sockets: Path) -> list[SocketServer]:
@@ -270,7 +262,7 @@ def main(arguments: list[str]) -> int:
     runs: dict[str, Callable[[], object]] = {
         "node": lambda: run_node(home, options.sockets, options.index, options.keep_days),
         "check": lambda: run_check(home, options.sockets, options.index),
-        "cloud": lambda: run_cloud(home, options.sockets),
+        "cloud": lambda: run_cloud(home, options.sockets, options.index),
         "centre": lambda: run_centre(home, options.sockets),
         PERSON: lambda: run_person(
             home, options.sockets, options.role, options.name, options.display_name, sys.stdin.buffer.readline().strip(),

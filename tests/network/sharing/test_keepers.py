@@ -18,7 +18,9 @@ from salus.ledger.kinds.sharing.messages import records as mr
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_scope
 from salus.ledger.kinds.sharing.scope_keys import ScopeKey
 from salus.ledger.reading import prove_owner, prove_reader
+from salus.network.embedded import EmbeddedNetwork
 from salus.records.record import RecordPlace, encrypt_record, metadata_hash
+from support.embedded import CHEAP, PASSPHRASE
 from support.sharing_network import DAY_MS, Sharing
 
 READER = "st-anne/board"
@@ -28,20 +30,23 @@ CANARY = "Zahnarztbesuch-Canary-7183"
 class Stored:
     """A record with a body at the cloud."""
 
-    def __init__(self, world: Sharing, owner: ScopeKey, policy: str = "") -> None:
+    def __init__(self, world: Sharing, owner: ScopeKey, clouds: int = 1) -> None:
         self.world, self.owner, self.rid, self.k = world, owner, world.random(16), world.random(32)
         sink = io.BytesIO()
         place = RecordPlace(world.id, self.rid, owner.scope)
         self.summary = encrypt_record(io.BytesIO(CANARY.encode() * 40), self.k, place, sink, random=world.random)
         self.body = sink.getvalue()
-        self.cloud = world.network.cloud_name
+        self.clouds = [cloud.name for cloud in world.network.clouds[:clouds]]
+        self.cloud = self.clouds[0]
         self.until = world.network.now_ms() + DAY_MS
-        world.call(self.cloud, cm.UPLOAD_WHOLE, cm.UploadWhole(world.random(16), self.summary.digest, self.until, self.body))
+        for cloud in self.clouds:
+            whole = cm.UploadWhole(world.random(16), self.summary.digest, self.until, self.body)
+            world.call(cloud, cm.UPLOAD_WHOLE, whole)
         self.sealed = world.metadata(owner, self.rid, self.k, self.summary.digest, len(self.body), CANARY + ".txt")
 
-    def keep(self, rid: bytes = b"") -> mr.RecordUpload:
+    def keep(self, rid: bytes = b"", cloud: str = "") -> mr.RecordUpload:
         asked = sm.RecordKeep(rid or self.rid, self.summary.digest, self.sealed, self.until)
-        return mr.RecordUpload.decode(self.world.call(self.cloud, sm.RECORD_KEEP, asked))
+        return mr.RecordUpload.decode(self.world.call(cloud or self.cloud, sm.RECORD_KEEP, asked))
 
     def put(self, policy: str = "") -> None:
         world, owner = self.world, self.owner
@@ -50,14 +55,14 @@ class Stored:
         kept = world.attach(attachments.METADATA, self.rid, hashed, m.ATTACH_METADATA, m.AttachMetadata(self.rid, self.sealed))
         made = world.content(owner, self.rid, policy, self.k)
         tag = records.digest_tag(world.id, self.summary.digest)
-        content = mr.RecordContent(made.capsule, hashed, kept, tag, (self.keep(),))
+        content = mr.RecordContent(made.capsule, hashed, kept, tag, tuple(self.keep(cloud=cloud) for cloud in self.clouds))
         put = mr.RecordPut(
             self.rid, owner.scope, content, draft.tags, None, draft.epoch, draft.key_version, UNSIGNED
         )  # fmt: skip
         world.commit(signed_by_scope(put, owner, world.random))
 
-    def read(self, proof: Any) -> bytes:
-        answer = self.world.call(self.cloud, sm.RECORD_RANGE, sm.RecordRange(proof, 0, len(self.body)))
+    def read(self, proof: Any, cloud: str = "") -> bytes:
+        answer = self.world.call(cloud or self.cloud, sm.RECORD_RANGE, sm.RecordRange(proof, 0, len(self.body)))
         return cm.BodyRange.decode(answer).data
 
     def by_owner(self, party: str = "") -> Any:
@@ -150,3 +155,27 @@ def test_no_file_of_nodes_and_clouds_holds_a_canary(world: Sharing, stored: Stor
 
 def _kept_secret(files: list[Path], secret: bytes) -> list[Path]:
     return [path for path in files if secret in path.read_bytes()]
+
+
+def test_a_body_lost_at_one_cloud_is_fetched_from_the_other_and_nothing_is_lost(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with EmbeddedNetwork.create(home, PASSPHRASE, cost=CHEAP, clouds=2) as network:
+        world = Sharing(network)
+        stored = Stored(world, world.owner(), clouds=2)
+        stored.put()
+        for cloud in network.clouds:
+            cloud.follow()
+        first, second = network.clouds
+        assert stored.read(stored.by_owner(second.name), second.name) == stored.body
+        # one cloud loses the body
+        row = first.gateway._index.body(stored.summary.digest)
+        assert row is not None
+        first.gateway._shelf.store.delete(stored.summary.digest)
+        assert reason(stored.read, stored.by_owner()) == "missing-body"
+        first.maintain()
+        assert stored.read(stored.by_owner()) == stored.body
+        # a stranger gets nothing by the way that clouds use among themselves
+        repair = sm.RecordRepair(stored.rid, bytes(32), 0, 10, first.name, second.name, network.now_ms(), bytes(64))
+        assert reason(world.call, second.name, sm.RECORD_REPAIR, repair) == "bad-signature"
+    with EmbeddedNetwork.open(home) as again:
+        assert [cloud.name for cloud in again.clouds] == ["salus/cloud", "salus/cloud-1"]
