@@ -18,6 +18,8 @@ DELETIONS_A_BLOCK: Final = 1000
 """Bound of the clean-up in one block: some milliseconds of work beside the block's own."""
 ENTRIES_AN_ITEM: Final = 499
 """Keys of one queue item: two items with themselves fill a block's deletions."""
+NEVER_MS: Final = (1 << 63) - 1
+"""Due time of a value that is kept for good, and so is not queued: what was signed once and must not count again."""
 _DAYS_A_BLOCK: Final = 1000
 """Days without anything due that one block passes over: after three idle years the next block still catches up."""
 

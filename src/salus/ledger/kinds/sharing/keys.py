@@ -23,7 +23,7 @@ from salus.abpre.threshold.key_issuing import (
 from salus.codec import Bytes32, Message, encode
 from salus.consultation.registration import INSTITUTION
 from salus.errors import Refused, refuse_unless
-from salus.ledger.expiry import expiring, live
+from salus.ledger.expiry import NEVER_MS, expiring, live
 from salus.ledger.kinds.misbehaviour import check_new, record_conviction
 from salus.ledger.kinds.parties import live_party
 from salus.ledger.kinds.sharing import limits
@@ -52,7 +52,8 @@ KEY_REQUEST: Final = "key-request"
 KEY_DEMAND: Final = "key-demand"
 """Kind of expiring values: raw key, :func:`demand_key`; content: :class:`Demand`."""
 ONE_TIME_BOX_KEY: Final = "one-time-box-key"
-"""Kind of expiring values: raw key, a one-time key Er of a key request or a share request."""
+"""Kind of expiring values: raw key, a one-time key Er of a key request or a share request. Neither names a time, so anyone
+could submit it again once its Er were forgotten: they are kept for good."""
 
 
 class RequestedKey(Message, frozen=True):
@@ -152,8 +153,7 @@ class _Ask:
         record = RequestedKey(core, tx.hash, context.time_ms, open_until_ms)
         state.put(KEY_REQUEST, digest, expiring(due_ms, record.encode()))
         context.expire(due_ms, KEY_REQUEST, digest)
-        state.put(ONE_TIME_BOX_KEY, core.Er, expiring(due_ms))
-        context.expire(due_ms, ONE_TIME_BOX_KEY, core.Er)
+        state.put(ONE_TIME_BOX_KEY, core.Er, expiring(NEVER_MS))
         limits.use(state, context, limits.KEYS, core.requester, 1)
         context.emit("key.requested", digest)
 

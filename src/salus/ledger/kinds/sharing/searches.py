@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from salus.codec import Bytes32, Message, Size
 from salus.consultation.registration import INSTITUTION
 from salus.errors import Refused, refuse_unless
-from salus.ledger.expiry import expiring, live
+from salus.ledger.expiry import NEVER_MS, expiring, live
 from salus.ledger.kinds.misbehaviour import check_new, record_conviction
 from salus.ledger.kinds.parties import live_party
 from salus.ledger.kinds.sharing import limits
@@ -29,6 +29,9 @@ FALSE_EVALUATION: Final = "false-evaluation"
 """Offence of a node that signed a false answer to blinded words."""
 TOKEN_ORDER: Final = "token-order"
 """Kind of expiring values: raw key, hash of the transaction; content: :class:`OrderedTokens`."""
+
+ORDERED: Final = "token-ordered"
+"""Kind of expiring values: raw key, hash of an institution's order. It names no time: kept for good, or anyone submits it again."""
 
 
 class OrderedTokens(Message, frozen=True):
@@ -74,13 +77,14 @@ class _Order:
         _check_order(view, message.order)
         party = live_party(view, INSTITUTION, message.institution)
         refuse_unless(not is_suspended(view, message.institution), "suspended", message.institution)
-        refuse_unless(live(view, TOKEN_ORDER, tx.hash, context.time_ms) is None, "already-done", "that order is committed")
+        refuse_unless(live(view, ORDERED, tx.hash, context.time_ms) is None, "already-done", "that order is committed")
         limits.check_limit(view, context, limits.WORDS, message.institution, message.order.count)
         return [member_claim(context, party, message)]
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[TokenRequest]) -> None:
         message = tx.message
         limits.use(state, context, limits.WORDS, message.institution, message.order.count)
+        state.put(ORDERED, tx.hash, expiring(NEVER_MS))
         _put(state, context, tx.hash, message.order, message.institution)
 
 

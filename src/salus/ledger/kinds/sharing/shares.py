@@ -19,7 +19,7 @@ from salus.consultation.registration import INSTITUTION
 from salus.consultation.registration import SUITE as MEMBER_SUITE
 from salus.errors import Refused, refuse_unless
 from salus.groups.ristretto255 import decode_point
-from salus.ledger.expiry import expiring, live
+from salus.ledger.expiry import NEVER_MS, expiring, live
 from salus.ledger.kinds.parties import is_live_node, live_party
 from salus.ledger.kinds.sharing import access_log, limits, lists
 from salus.ledger.kinds.sharing.attributes import is_suspended
@@ -122,9 +122,7 @@ class _Ask:
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[ShareRequest]) -> None:
         request, now = tx.message, context.time_ms
-        due_ms = now + sharing_constants(state).request_ms + context.constants.evidence_window_ms
-        state.put(ONE_TIME_BOX_KEY, request.Er, expiring(due_ms))
-        context.expire(due_ms, ONE_TIME_BOX_KEY, request.Er)
+        state.put(ONE_TIME_BOX_KEY, request.Er, expiring(NEVER_MS))
         limits.use(state, context, limits.SHARES, request.institution, max(1, len(request.items)))
         outcomes = tuple(_ask_for(state, context, tx, number, item) for number, item in enumerate(request.items)) or (VALID,)
         epoch = current_epoch(state).epoch
