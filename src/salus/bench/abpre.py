@@ -12,19 +12,23 @@ from typing import Final
 
 from salus.bench.abpre_peers import peers
 from salus.bench.abpre_scheme import scheme, sizes
+from salus.bench.bls_primitives import bls_primitives
 from salus.bench.consultation import publish
 from salus.bench.model import Context, PartFunction, Progress, Result, no_progress, run_parts
 from salus.bench.plots import draw
+from salus.bench.properties import properties
 from salus.bench.threshold import thresholds
 from salus.symmetric import Random
 
 NAME: Final = "abpre"
 
 PARTS: Final[list[tuple[str, PartFunction]]] = [
+    ("primitives beside bare blst", bls_primitives),
     ("operations of the scheme beside their floors", scheme),
     ("the scheme beside tkn20", peers),
     ("sizes", sizes),
     ("thresholds by committee size", thresholds),
+    ("properties of Table 1", properties),
 ]
 """What is measured, in order."""
 
