@@ -27,7 +27,7 @@ def command(
     :param seeds: how many.
     :param first: the first seed.
     :param jobs: processes.
-    :param application: ``toy`` or ``ledger``.
+    :param application: ``toy``, ``ledger`` or ``sharing``.
     :param progress: called with (seeds done, seeds in all).
     :return: exit status (0, or 1 if an invariant was broken), the object for ``--json``, the text otherwise.
     :raises ValueError: if an argument makes no sense.

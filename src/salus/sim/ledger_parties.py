@@ -44,6 +44,7 @@ from salus.ledger.genesis import (
     GenesisCore,
     GenesisInstitution,
     GenesisNode,
+    SharingGenesisCore,
     seal_genesis,
     sign_core,
 )
@@ -97,23 +98,25 @@ class LedgerParties:
     def _found(self) -> Genesis:
         random, nodes = self._random, self._nodes
         consensus = [Ed25519PrivateKey.from_private_bytes(seed) for seed in self.consensus_seeds]
-        bls = [BlsSecret.generate(random) for _ in nodes]
-        core = GenesisCore(
-            chain="simulated",
-            time_ms=START_MS - 10_000,
-            protocol_version=1,
-            centre=self._centre.record("salus/centre"),
-            institutions=tuple(
-                GenesisInstitution(m.record(), f"Hospital {i}", HL1, 1, (nodes[i].name,) if i < len(nodes) else ())
-                for i, m in enumerate(self._institutions)
-            ),
-            nodes=tuple(
-                GenesisNode(m.record(), c.public_key().public_bytes_raw(), b.public, e.E)
-                for m, c, b, e in zip(nodes, consensus, bls, self._epochs, strict=True)
-            ),
-            validators=tuple(m.name for m in nodes[: self._seats]),
-            clouds=(GenesisCloud(self._cloud.record(), "Cloud"),),
-            constants=Constants(deal_turn_ms=DEAL_TURN_MS),
+        bls = self._bls = [BlsSecret.generate(random) for _ in nodes]
+        core = self._core(
+            GenesisCore(
+                chain="simulated",
+                time_ms=START_MS - 10_000,
+                protocol_version=1,
+                centre=self._centre.record("salus/centre"),
+                institutions=tuple(
+                    GenesisInstitution(m.record(), f"Hospital {i}", HL1, 1, (nodes[i].name,) if i < len(nodes) else ())
+                    for i, m in enumerate(self._institutions)
+                ),
+                nodes=tuple(
+                    GenesisNode(m.record(), c.public_key().public_bytes_raw(), b.public, e.E)
+                    for m, c, b, e in zip(nodes, consensus, bls, self._epochs, strict=True)
+                ),
+                validators=tuple(m.name for m in nodes[: self._seats]),
+                clouds=(GenesisCloud(self._cloud.record(), "Cloud"),),
+                constants=Constants(deal_turn_ms=DEAL_TURN_MS),
+            )
         )
         network = core.network()
         records = [
@@ -121,6 +124,10 @@ class LedgerParties:
         ]
         institutions = [sign_core(core, m, random) for m in self._institutions]
         return seal_genesis(core, records, institutions, [sign_core(core, self._cloud, random)], self._centre, random)
+
+    def _core(self, core: GenesisCore) -> GenesisCore | SharingGenesisCore:
+        """The core that is sealed."""
+        return core
 
     # --- transactions ---
 

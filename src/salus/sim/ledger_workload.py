@@ -13,9 +13,10 @@ from salus.ledger.genesis import FIRST_EPOCH
 from salus.node.admission import Admission
 from salus.node.secrets import NodeSecrets
 from salus.sim.disk import SimDisk
-from salus.sim.ledger_parties import ledger_parties
+from salus.sim.ledger_parties import LedgerParties, ledger_parties
 from salus.sim.ledger_store import JournalStore
 from salus.sim.scenario import Scenario
+from salus.sim.sharing_parties import sharing_parties
 from salus.sim.workload import Wish
 
 _VERIFIER: Final = Verifier(remember=65_536)
@@ -37,7 +38,7 @@ class LedgerWorkload:
 
     def __init__(self, scenario: Scenario) -> None:
         random = Random(f"ledger {scenario.seed}")
-        parties = self._parties = ledger_parties(scenario.nodes, scenario.seats)
+        parties = self._parties = self._made(scenario.nodes, scenario.seats)
         self.network = parties.network
         self.genesis_id = parties.genesis.hash()
         self.names = [node.member.name for node in parties.genesis.core.nodes]
@@ -48,6 +49,9 @@ class LedgerWorkload:
         count = random.randint(len(parties.wishes) // 2, len(parties.wishes))
         self.wishes = [Wish(transactions) for transactions in parties.wishes[:count]]
 
+    def _made(self, nodes: int, seats: int) -> LedgerParties:
+        return ledger_parties(nodes, seats)
+
     def application(self, index: int, disk: SimDisk) -> Application:
         """A ledger on its journal, with the secret checks of a node that knows theta."""
         secrets = cast(NodeSecrets, _KnownTheta(self._parties.theta))
@@ -56,3 +60,10 @@ class LedgerWorkload:
 
     def close(self) -> None:
         """Nothing lies outside."""
+
+
+class SharingWorkload(LedgerWorkload):
+    """The same over a network that shares: a committee deals its keys on the chain, records are put, asked for and erased."""
+
+    def _made(self, nodes: int, seats: int) -> LedgerParties:
+        return sharing_parties(nodes, seats)

@@ -20,7 +20,7 @@ from salus.sim.world import World
 MAX_SEEDS: Final = 10_000_000
 CHUNK: Final = 25
 """Seeds handed to a worker at once."""
-APPLICATIONS: Final = ("toy", "ledger")
+APPLICATIONS: Final = ("toy", "ledger", "sharing")
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -71,6 +71,10 @@ def make_workload(scenario: Scenario, application: str) -> Workload:
         from salus.sim.ledger_workload import LedgerWorkload
 
         return LedgerWorkload(scenario)
+    if application == "sharing":
+        from salus.sim.ledger_workload import SharingWorkload
+
+        return SharingWorkload(scenario)
     raise ValueError(f"there is no application {application!r} to simulate, only {', '.join(APPLICATIONS)}")
 
 

@@ -24,7 +24,7 @@ def sim(
     seeds: Annotated[int, typer.Option(min=1, max=SEEDS_MAX, metavar="N", help="How many networks.")] = 100,
     first: Annotated[int, typer.Option("--from", min=0, metavar="S", help="The first seed.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, max=256, metavar="J", help="Processes.")] = 1,
-    application: Annotated[Literal["toy", "ledger"], typer.Option(help="What the replicas agree on.")] = "toy",
+    application: Annotated[Literal["toy", "ledger", "sharing"], typer.Option(help="What the replicas agree on.")] = "toy",
 ) -> Result:
     """Run simulated networks with faults, each decided by its seed, and check every invariant after every step."""
     from salus.sim.command import command as simulate
