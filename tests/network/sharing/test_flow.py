@@ -72,3 +72,40 @@ def test_no_partial_is_given_away_before_the_grant_is_committed(world: Sharing) 
         with pytest.raises(Refused) as refusal:
             node.sharing.transforming.partial(share)
         assert refusal.value.reason == "not-granted"
+
+
+def test_a_suspended_institution_gets_nothing_more(world: Sharing) -> None:
+    world.grant(READER, "role:doctor")
+    reader, owner = world.institution(READER), world.owner()
+    delegation = world.delegate(owner, world.key(owner))
+    rid, later = world.put(owner, k=b"1" * 32), world.put(owner, k=b"2" * 32)
+    (share,), _ = world.request(reader, [(rid, delegation)])
+    world.granted(share)
+    core, _ = world.ask_key(reader, "role:doctor@2025")
+    for node in world.network.nodes[:2]:
+        world.commit(node.sharing.suspension_vote(READER, against=True, sequence=1))
+    assert world.everyone(m.PARTIAL, m.PartialRequest(share)) == {}
+    assert world.everyone(m.PARTIAL_KEY, m.PartialKeyRequest(core.digest(world.id))) == {}
+    with pytest.raises(Refused) as refusal:
+        world.request(reader, [(later, delegation)])
+    assert refusal.value.reason == "suspended"
+    for node in world.network.nodes[:2]:
+        world.commit(node.sharing.suspension_vote(READER, against=False, sequence=2))
+    assert len(world.everyone(m.PARTIAL, m.PartialRequest(share))) == 4
+
+
+def test_a_revocation_between_approval_and_grant_denies_the_share(world: Sharing) -> None:
+    world.grant(READER, "role:doctor")
+    reader, owner = world.institution(READER), world.owner()
+    delegation = world.delegate(owner, world.key(owner))
+    rid = world.put(owner)
+    gathers = [node.sharing.transforming._gather for node in world.network.nodes]
+    for node in world.network.nodes:
+        node.sharing.transforming._gather = lambda _share: []  # type: ignore[method-assign]
+    (share,), _ = world.request(reader, [(rid, delegation)])
+    wait(world.network, lambda: world.share(share).status == ss.APPROVED)
+    world.revoke(owner, delegation)
+    for node, gather in zip(world.network.nodes, gathers, strict=True):
+        node.sharing.transforming._gather = gather  # type: ignore[method-assign]
+    wait(world.network, lambda: world.share(share).status == ss.DENIED)
+    assert world.share(share).reason == "delegation-revoked"

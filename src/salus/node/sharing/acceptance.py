@@ -1,7 +1,7 @@
 """The general node O: it takes a transaction, gets a check node's verdict and other nodes' receipts, and answers with both.
 
 ``accepted`` means: a check node found it valid, and more than a third of the nodes keep it durably until it is committed. It may
-still be refused, if another transaction comes first. Steps: docs/protocol/sharing-ledger.md, "acceptance".
+still be refused, if another transaction comes first. Steps: docs/protocol/sharing-nodes.md, "acceptance".
 """
 
 from __future__ import annotations

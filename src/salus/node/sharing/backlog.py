@@ -30,8 +30,10 @@ DEMAND: Final = "demand"
 REVOCATION: Final = "revocation"
 JUDGE: Final = "judge"
 """A committed request to share that awaits a check node's verdict."""
+SUBJECT_BYTES_MAX: Final = 256
 OPEN_MAX: Final = 1 << 17
 """Open items kept: months of requests that nobody answers."""
+NEVER_MS: Final = 1 << 62
 SAVED_EVERY_BLOCKS: Final = 256
 """The file is written so often; as many blocks are read again after a restart."""
 _FILE_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -43,7 +45,7 @@ class OpenItem(Message, frozen=True):
 
     KIND = "node.open-item"
     kind: Label
-    subject: Annotated[bytes, Size(1, 256)]
+    subject: Annotated[bytes, Size(1, SUBJECT_BYTES_MAX)]
 
 
 class OpenItems(Message, frozen=True):
@@ -66,21 +68,24 @@ class Backlog:
         self._application = application
         self._kinds = kinds
         self._due_ms: dict[OpenItem, int] = {}
+        self._next_ms = 0
+        """No item is due before this."""
         self._saved_height = 0
         self._load()
         application.listen(self._hear)
 
     def due(self, now_ms: int) -> list[OpenItem]:
         """Items to look at now."""
-        return [item for item, due_ms in self._due_ms.items() if due_ms <= now_ms]
-
-    def next_ms(self) -> int:
-        """When the next item is due; 0 if there is none."""
-        return min(self._due_ms.values(), default=0)
+        if now_ms < self._next_ms:  # asked many times a second, with many items that wait for somebody
+            return []
+        found = [item for item, due_ms in self._due_ms.items() if due_ms <= now_ms]
+        self._next_ms = now_ms if found else min(self._due_ms.values(), default=NEVER_MS)
+        return found
 
     def again(self, item: OpenItem, at_ms: int) -> None:
         """Look at an item again at a time, or when the ledger says something about it."""
         self._due_ms[item] = at_ms
+        self._next_ms = min(self._next_ms, at_ms)
 
     def done(self, item: OpenItem) -> None:
         """An item is closed."""
@@ -119,17 +124,17 @@ class Backlog:
     def _hear(self, committed: CommittedBlock) -> None:
         for raw in committed.block.transactions:
             self._note(self._application.transaction(raw))
-        touched = {event.subject for event in committed.events}
-        if touched:
-            for item in [item for item in self._due_ms if item.subject in touched]:
-                self._due_ms[item] = 0
+        for event in committed.events:
+            if 0 < len(event.subject) <= SUBJECT_BYTES_MAX:
+                for item in self.of(event.subject):
+                    self.again(item, 0)
         if committed.block.height >= self._saved_height + SAVED_EVERY_BLOCKS:
             self.save()
 
     def _note(self, tx: Transaction[Any]) -> None:
         for item in candidates(self._application.network, tx):
             if item.kind in self._kinds and len(self._due_ms) < OPEN_MAX:
-                self._due_ms[item] = 0
+                self.again(item, 0)
 
 
 def candidates(network: bytes, tx: Transaction[Any]) -> Iterator[OpenItem]:

@@ -14,10 +14,12 @@ from typing import Final
 
 import structlog
 
-from salus.errors import Refused, SalusError, TransportError
+from salus.consensus.interface import CheckResult
+from salus.errors import Refused, SalusError, TransportError, refuse_unless
 from salus.files import HomeLock
 from salus.ledger import node_api
 from salus.ledger import sharing_api as m
+from salus.ledger.application import LedgerApplication
 from salus.ledger.client import LedgerClient
 from salus.ledger.genesis import Genesis
 from salus.ledger.kinds.sharing.check_nodes import check_order, sign_verdict
@@ -75,8 +77,8 @@ class CheckNode:
     def judge(self, request: m.VerdictRequest) -> CheckVerdict:
         """A verdict on a transaction that is not committed yet (check nodes, step 3).
 
-        :raises Refused: ``unreachable`` if this check node is behind the height that is asked for; the transaction's own
-            ``bad-encoding`` or ``unknown-kind`` stands in the verdict.
+        :raises Refused: ``unreachable`` if this check node is behind the height that is asked for; ``already-done`` for a
+            transaction that is committed, and ``bad-encoding``, ``unknown-kind``, ``too-large`` for what is none: nothing is signed.
         """
         if self.follower.height < request.height:
             self.follower.follow()
@@ -85,8 +87,9 @@ class CheckNode:
             raise Refused("unreachable", f"{self.name} is at height {self.follower.height}, not yet at {request.height}")
         info = application.info()
         result = application.check_transactions([request.transaction], info.last_time_ms + 1)[0]
-        tx_hash = result.tx_hash or bytes(32)
-        return self.sign(tx_hash, info.height, (result.reason or VALID,))
+        require_judgeable(application, result)
+        refuse_unless(application.info().height == info.height, "unreachable", "a block came in between; ask again")
+        return self.sign(result.tx_hash, info.height, (result.reason or VALID,))
 
     def sign(self, tx_hash: bytes, height: int, outcomes: tuple[str, ...]) -> CheckVerdict:
         """Sign a verdict."""
@@ -139,3 +142,16 @@ class CheckNode:
         with contextlib.suppress(SalusError):  # it is told again from the blocks
             self.backlog.save()
         self._closing.close()
+
+
+def require_judgeable(application: LedgerApplication, result: CheckResult) -> None:
+    """Refuse to sign a verdict that others could turn against its check node.
+
+    What has no hash would share the name of all that has none, and two of them differ in their reasons. And of a committed request
+    to share the ledger holds the true outcomes: that it cannot be committed again, signed as of its own height, would look false.
+
+    :raises Refused: ``already-done``, or the reason why it is no transaction.
+    """
+    refuse_unless(bool(result.tx_hash), result.reason or "bad-encoding", result.detail)
+    known = SHARE_REQUESTS.get(application.view(), result.tx_hash) is not None or application.position(result.tx_hash) is not None
+    refuse_unless(not known, "already-done", f"{result.tx_hash.hex()} is committed")

@@ -51,6 +51,8 @@ from salus.symmetric import Random
 SHARING_DIRECTORY: Final = "sharing"
 SWEEP_MS: Final = 60_000
 """How often attachments are compared with the ledger."""
+SWEPT_AT_A_TIME: Final = 1024
+"""Attachments of each sort that are compared at one time: a fraction of a second."""
 RETRY_MS: Final = 1_000
 _log = structlog.get_logger(__name__)
 
@@ -86,6 +88,7 @@ class SharingRole:
         self.transforming = Transforming(around, own / "partials", self.delegations, self.backlog)
         self.revoking = Revoking(around, self.delegations, self.backlog)
         self._swept_ms = 0
+        self._sweep_at: dict[int, int] = {}
         self._fetching: set[tuple[str, bytes]] = set()
         self._methods: dict[str, tuple[type[Message], Callable[[Any], Message]]] = {
             m.ACCEPT: (m.AcceptRequest, lambda asked: self.acceptance.accept(asked.transaction)),
@@ -264,15 +267,23 @@ class SharingRole:
             return
         self._swept_ms = now_ms
         view, time_ms = self.around.view, self.around.time_ms
-        for delegation, digest in self.delegations.held():
+        for delegation, digest in self._some(self.delegations):
             record = DELEGATIONS.get(view, delegation)
             live = record is not None and record.sealed.c_digest == digest and record.is_live(time_ms)
             self._keep_or_erase(self.delegations, delegation, digest, record is None, live, now_ms)
-        for rid, digest in self.metadata.held():
+        for rid, digest in self._some(self.metadata):
             held = RECORDS.get(view, rid)
             live = held is not None and held.metadata == digest and not held.erased_ms
             self._keep_or_erase(self.metadata, rid, digest, held is None or not held.erased_ms, live, now_ms)
         self.transforming.expire()
+
+    def _some(self, store: AttachmentStore) -> list[tuple[bytes, bytes]]:
+        """The next ones of a store, in turn."""
+        held = store.held()
+        start = self._sweep_at.get(id(store), 0)
+        start = start if start < len(held) else 0
+        self._sweep_at[id(store)] = start + SWEPT_AT_A_TIME
+        return held[start : start + SWEPT_AT_A_TIME]
 
     @staticmethod
     def _keep_or_erase(store: AttachmentStore, about: bytes, digest: bytes, may_come: bool, live: bool, now_ms: int) -> None:
