@@ -78,7 +78,7 @@ class CheckNode:
         """A verdict on a transaction that is not committed yet (check nodes, step 3).
 
         :raises Refused: ``unreachable`` if this check node is behind the height that is asked for; ``already-done`` for a
-            transaction that is committed, and ``bad-encoding``, ``unknown-kind``, ``too-large`` for what is none: nothing is signed.
+            transaction that is committed; ``bad-encoding``, ``unknown-kind``, ``too-large`` for what is none: nothing is signed.
         """
         if self.follower.height < request.height:
             self.follower.follow()
@@ -147,8 +147,8 @@ class CheckNode:
 def require_judgeable(application: LedgerApplication, result: CheckResult) -> None:
     """Refuse to sign a verdict that others could turn against its check node.
 
-    What has no hash would share the name of all that has none, and two of them differ in their reasons. And of a committed request
-    to share the ledger holds the true outcomes: that it cannot be committed again, signed as of its own height, would look false.
+    What has no hash would share the name of all that has none, and two of them differ in their reasons. And of a committed
+    request to share the ledger holds the outcomes: that it cannot be committed again, signed as of its height, would look false.
 
     :raises Refused: ``already-done``, or the reason why it is no transaction.
     """

@@ -27,7 +27,7 @@ from salus.ledger.expiry import NEVER_MS, expiring, live
 from salus.ledger.kinds.misbehaviour import check_new, record_conviction
 from salus.ledger.kinds.parties import live_party
 from salus.ledger.kinds.sharing import limits
-from salus.ledger.kinds.sharing.attributes import holds, is_suspended
+from salus.ledger.kinds.sharing.attributes import held_attributes, holds, is_suspended
 from salus.ledger.kinds.sharing.claims import member_claim, scope_claim
 from salus.ledger.kinds.sharing.committee_state import (
     accepted_epoch,
@@ -123,6 +123,20 @@ def _check_rights(view: StateView, core: KeyRequest, time_ms: int) -> None:
     refuse_unless(not missing, "no-attribute", f"{core.requester} does not hold {', '.join(missing[:4])}")
 
 
+def _check_demandable(view: StateView, request: bytes, demanded_ms: int, time_ms: int) -> None:
+    """Whether an honest node could have posted all the time since it was asked: it refuses whoever has lost a right.
+
+    Else a requester whose rights are about to end, or the centre, convicts every node by a demand in the last block before.
+
+    :raises Refused: as :func:`issuable`; ``no-attribute`` for one that was granted again in between.
+    """
+    core = issuable(view, request, time_ms).core
+    if scope_of(core.requester) is None:
+        held = [h for h in held_attributes(view, core.requester, time_ms) if h.granted_ms <= demanded_ms]
+        always = all(any(h.covers(x, time_ms) for h in held) for x in core.attributes)
+        refuse_unless(always, "no-attribute", f"{core.requester} did not hold all attributes all the time")
+
+
 class _Ask:
     """Keys, steps 1 and 2."""
 
@@ -211,6 +225,7 @@ class _Missing:
             raise Refused("unknown-request", "nothing was demanded")
         refuse_unless(demand.posted is None and not demand.missing, "already-done", f"{message.node} has posted, or is marked")
         refuse_unless(context.time_ms >= demand.due_ms, "in-time", f"until {demand.due_ms}")
+        _check_demandable(view, message.request, demand.due_ms - sharing_constants(view).demand_ms, context.time_ms)
         check_new(view, message.node, MISSING, message.request)
         return []
 

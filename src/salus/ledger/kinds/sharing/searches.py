@@ -31,7 +31,7 @@ TOKEN_ORDER: Final = "token-order"
 """Kind of expiring values: raw key, hash of the transaction; content: :class:`OrderedTokens`."""
 
 ORDERED: Final = "token-ordered"
-"""Kind of expiring values: raw key, hash of an institution's order. It names no time: kept for good, or anyone submits it again."""
+"""Kind of expiring values: raw key, hash of an institution's order. It names no time, so it is kept for good."""
 
 
 class OrderedTokens(Message, frozen=True):
