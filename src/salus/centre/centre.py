@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +28,9 @@ from salus.ledger.kinds.parties import (
     key_digest,
     sign_by_centre,
 )
+from salus.ledger.kinds.sharing.attributes import grant_attributes, next_sequence, revoke_attributes
+from salus.ledger.kinds.sharing.messages.attributes import AttributeGrant, AttributeRevocation
+from salus.ledger.reading import ProvenView
 from salus.symmetric import Random
 
 KEY_FILE: Final = "centre.key"
@@ -151,6 +154,35 @@ class Centre:
                     raise
         self._store.retire_patient(identity)
         return done
+
+    # --- attributes ---
+
+    def grant_attributes(
+        self, institution: str, atoms: Iterable[str], first_year: int, last_year: int, expires_ms: int
+    ) -> CommittedTransaction:
+        """Grant an institution attributes for a range of years (attributes, step 1).
+
+        :param atoms: without a year. :param first_year, last_year: both included; 0, 0: without a year.
+        :param expires_ms: block time at which the grant ends.
+        :raises Refused: ``unknown-party``, ``bad-attribute``, ``too-far-ahead``, ``too-large``.
+        """
+        names = tuple(sorted(set(atoms)))
+        draft = AttributeGrant(institution, names, first_year, last_year, expires_ms, self._next(institution), _UNSIGNED)
+        granted = grant_attributes(self._ledger.network, self.name, self._key, draft, self._random)
+        return self._ledger.submit(granted.encode())
+
+    def revoke_attributes(self, institution: str, atoms: Iterable[str]) -> CommittedTransaction:
+        """End every grant of these attributes to an institution (attributes, step 4).
+
+        :raises Refused: ``not-found`` if none of them is granted.
+        """
+        draft = AttributeRevocation(institution, tuple(sorted(set(atoms))), self._next(institution), _UNSIGNED)
+        revoked = revoke_attributes(self._ledger.network, self.name, self._key, draft, self._random)
+        return self._ledger.submit(revoked.encode())
+
+    def _next(self, institution: str) -> int:
+        self._ledger.refresh()
+        return next_sequence(ProvenView(self._ledger), institution)
 
     def _signed(self, draft: PartyRevocation | PatientRevocation) -> bytes:
         return sign_by_centre(self._ledger.network, self.name, self._key, draft, self._random).encode()

@@ -17,6 +17,7 @@ from salus.errors import SalusError
 from salus.files import read_bounded, write_atomic
 from salus.ledger.client import LedgerClient
 from salus.ledger.evidence import EVIDENCE_BYTES_MAX, Evidence, decode_evidence
+from salus.network.sharing_actors import OwnerCommands, ReaderCommands
 from salus.records.file import recognise
 from salus.symmetric import Random
 from salus.terminal.bodies import BodyTransfer, Progress, no_progress
@@ -159,7 +160,7 @@ class Actor:
         return directory / f"{case}.evidence"
 
 
-class PatientActor(Actor):
+class PatientActor(OwnerCommands, Actor):
     """A patient."""
 
     def _terminal(self) -> PatientTerminal:
@@ -223,7 +224,7 @@ class PatientActor(Actor):
     def resume(self) -> Result:
         """Finish what an interruption left."""
         self._reconcile_once()
-        return {"finished": [_consultation(e) for e in self._terminal().resume()]}
+        return {"finished": [*(_consultation(e) for e in self._terminal().resume()), *self._resume_owner()]}
 
 
 class MemberActor(Actor):
@@ -337,8 +338,8 @@ class DoctorActor(MemberActor):
         return {"finished": [t.id for t in self._terminal().resume()]}
 
 
-class InstitutionActor(MemberActor):
-    """An institution."""
+class InstitutionActor(ReaderCommands, MemberActor):
+    """An institution: owns records and asks for others'."""
 
 
 ACTORS: Final[dict[str, type[Actor]]] = {"patient": PatientActor, "doctor": DoctorActor, "institution": InstitutionActor}

@@ -99,7 +99,7 @@ class SharingDesk:
 
         :raises WalletError: this is no institution's wallet.
         """
-        keys, member = self.institution.keys, self._member
+        keys, member = self.institution.attribute_keys, self._member
         assert member is not None
         return Searching(self.shelf, self.nodes, self.words, member, keys, self._now_ms, self._random)
 

@@ -105,7 +105,7 @@ class InstitutionTerminal:
         view = self._nodes.view()
         return held_attributes(view, self.name, self._nodes.ledger.time_ms)
 
-    def keys(self) -> list[SecretKey]:
+    def attribute_keys(self) -> list[SecretKey]:
         """Keys of attributes that were issued, newest first."""
         found = sorted(self._shelf.all("key-", AttributeKey), key=lambda k: k.issued_ms, reverse=True)
         return [SecretKey.from_message(entry.key) for entry in found]
@@ -135,7 +135,7 @@ class InstitutionTerminal:
 
         :raises Refused: ``unsatisfied``.
         """
-        for key in self.keys():
+        for key in self.attribute_keys():
             if is_satisfied(policy, key.attributes):
                 return key
         held = holds(self._nodes.view(), self.name, policy.attributes, self._nodes.ledger.time_ms)
