@@ -6,8 +6,10 @@ The index is rebuilt from the state when it is first needed, and follows it from
 
 from __future__ import annotations
 
+from salus.consultation.registration import INSTITUTION
 from salus.errors import Refused, refuse_unless
 from salus.ledger import sharing_api as m
+from salus.ledger.kinds.parties import live_party
 from salus.ledger.kinds.sharing import lists
 from salus.ledger.kinds.sharing.attributes import is_suspended
 from salus.ledger.kinds.sharing.constants import sharing_constants
@@ -52,8 +54,8 @@ class Searching:
     def search(self, request: m.SearchRequest) -> m.SearchAnswer:
         """Answer a question that is boxed to this node and that a committed request names (questions, steps 3 and 4).
 
-        :raises Refused: ``unknown-request``, ``wrong-request``, ``expired``, ``suspended``, ``no-share`` (this epoch's key is
-            gone), ``bad-proof``, ``bad-seal``.
+        :raises Refused: ``unknown-request``, ``wrong-request``, ``expired``, ``revoked``, ``suspended``, ``no-share`` (this
+            epoch's key is gone), ``bad-proof``, ``bad-seal``.
         """
         around = self._around
         view = around.view
@@ -63,6 +65,7 @@ class Searching:
         same = (asked.question.digest, asked.question.count) == (request.box.digest(), request.box.count)
         refuse_unless(same, "wrong-request", "this is not the question that the request names")
         refuse_unless(asked.question.node == around.name, "wrong-request", f"the question is boxed to {asked.question.node}")
+        live_party(view, INSTITUTION, asked.institution)
         refuse_unless(not is_suspended(view, asked.institution), "suspended", asked.institution)
         open_until_ms = asked.time_ms + sharing_constants(view).request_ms
         refuse_unless(around.time_ms < open_until_ms, "expired", "the question is closed")

@@ -61,11 +61,13 @@ def find_order(view: StateView, tx_hash: Bytes32, time_ms: int) -> OrderedTokens
 def answerable(view: StateView, tx_hash: bytes, time_ms: int) -> TokenOrder:
     """An order that a node may answer now (orders of tokens, step 3).
 
-    :raises Refused: ``unknown-request``, ``expired``, ``suspended``.
+    :raises Refused: ``unknown-request``, ``expired``, ``revoked``, ``suspended``.
     """
     found = find_order(view, tx_hash, time_ms)
     refuse_unless(time_ms < found.open_until_ms, "expired", "the order is closed")
-    refuse_unless(not found.requester or not is_suspended(view, found.requester), "suspended", found.requester)
+    if found.requester:
+        live_party(view, INSTITUTION, found.requester)
+        refuse_unless(not is_suspended(view, found.requester), "suspended", found.requester)
     return found.order
 
 

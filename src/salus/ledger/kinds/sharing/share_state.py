@@ -189,7 +189,7 @@ def check_servable(view: StateView, share: bytes, reader: str, rid: bytes, time_
     """Whether a gateway may serve a record's body to a reader (shares, step 9): only against a committed, fresh grant.
 
     :raises Refused: ``unknown-share``, ``not-granted``, ``record-erased``, ``suspended``, ``revoked``, ``delegation-revoked``,
-        ``delegation-expired``, ``unsatisfied``.
+        ``delegation-expired``.
     """
     found = find_share(view, share)
     named = found.status == GRANTED and (found.institution, found.rid) == (reader, rid)
@@ -198,6 +198,8 @@ def check_servable(view: StateView, share: bytes, reader: str, rid: bytes, time_
     find_record(view, rid)
     live_party(view, INSTITUTION, reader)
     refuse_unless(not is_suspended(view, reader), "suspended", reader)
+    if found.delegation is not None:  # a reader who has the key, but not yet the body, is too late
+        live_delegation(view, found.delegation, time_ms)
     return found
 
 
