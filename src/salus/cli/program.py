@@ -9,15 +9,22 @@ import typer
 from typer import TyperException
 
 from salus.cli.commands import (
+    access,
+    attribute,
     audit,
     bench,
+    consent,
     consultation,
     credential,
+    delegation,
     demo,
     network,
     party,
     policy,
+    record,
+    search,
     sensor,
+    share,
     sim,
     slot,
     trace,
@@ -37,7 +44,10 @@ def application() -> typer.Typer:
     for module in (network, party):
         app.add_typer(module.APP)
     app.add_typer(party.DOCTORS)
-    for later in (wallet, credential, slot, consultation, sensor, policy, trace, audit):
+    for later in (wallet, credential, slot, consultation, sensor, record, policy, attribute, delegation):
+        app.add_typer(later.APP)
+    search.add_to(app)
+    for later in (share, consent, access, trace, audit):
         app.add_typer(later.APP)
     sim.add_to(app)
     app.add_typer(bench.APP)
