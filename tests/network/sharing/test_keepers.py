@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from salus import labels
 from salus.cloud import messages as cm
 from salus.cloud import sharing_messages as sm
 from salus.errors import Refused
@@ -175,7 +176,9 @@ def test_a_body_lost_at_one_cloud_is_fetched_from_the_other_and_nothing_is_lost(
         first.maintain()
         assert stored.read(stored.by_owner()) == stored.body
         # a stranger gets nothing by the way that clouds use among themselves
-        repair = sm.RecordRepair(stored.rid, bytes(32), 0, 10, first.name, second.name, network.now_ms(), bytes(64))
-        assert reason(world.call, second.name, sm.RECORD_REPAIR, repair) == "bad-signature"
+        about = (stored.rid, metadata_hash(world.id, stored.rid, stored.sealed), 0, 10, first.name, second.name, network.now_ms())
+        draft = sm.RecordRepair(*about, bytes(64))
+        stranger = world.institution(READER).sign(world.id, labels.SIG_FETCH, draft.signed(), world.random)
+        assert reason(world.call, second.name, sm.RECORD_REPAIR, sm.RecordRepair(*about, stranger)) == "bad-signature"
     with EmbeddedNetwork.open(home) as again:
         assert [cloud.name for cloud in again.clouds] == ["salus/cloud", "salus/cloud-1"]
