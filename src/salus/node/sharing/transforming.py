@@ -46,6 +46,7 @@ TURN_MS: Final = 2_000
 """A value node's turn to put a grant together; then the next one does it too."""
 WAITING_MS: Final = 60_000
 """How often a share that waits for its owner is looked at without being touched."""
+FIRST_RETRY_MS: Final = 10
 RETRY_MS: Final = 500
 _log = structlog.get_logger(__name__)
 
@@ -132,7 +133,7 @@ class Transforming:
         if now_ms < turn:
             self._backlog.again(item, turn)
             return []
-        self._backlog.again(item, now_ms + (WAITING_MS if found.status == WAITING and not reason else RETRY_MS))
+        self._backlog.again(item, now_ms + (WAITING_MS if found.status == WAITING and not reason else _retry_ms(found, now_ms)))
         if reason:
             return [self._deny(share, reason)]
         return self._gather(share) if found.status == APPROVED else []
@@ -227,3 +228,8 @@ class Transforming:
             open_still = found is not None and found.status in (ASKED, WAITING, APPROVED)
             if not open_still and (found is None or time_ms > found.granted_ms + grant_ms):
                 self._partials.erase(share, capsule)
+
+
+def _retry_ms(share: Share, now_ms: int) -> int:
+    """When R asks again: soon at first, as the others may see the block with the verdict some milliseconds after R does."""
+    return min(RETRY_MS, max(FIRST_RETRY_MS, now_ms - share.decided_ms))
