@@ -20,6 +20,8 @@ UNNAMED_MAX: Final = 4096
 """Attachments that no committed transaction names yet, of one sort; more at one time is a flood."""
 UNNAMED_KEEP_MS: Final = 3600 * 1000
 """How long such an attachment is kept: its transaction follows in seconds."""
+CROWDED_MS: Final = 60 * 1000
+"""How long if others find no room: handing one in costs nothing, so it must not keep others out."""
 _FILE: Final = re.compile(r"([0-9a-f]{32}|[0-9a-f]{64})\.([0-9a-f]{64})")
 
 
@@ -36,8 +38,9 @@ class AttachmentStore:
         remove_leftovers(directory)
         names = [match for path in directory.iterdir() if (match := _FILE.fullmatch(path.name))]
         self._held = {(bytes.fromhex(name.group(1)), bytes.fromhex(name.group(2))) for name in names}
-        self._unnamed = dict.fromkeys(self._held, 0)
-        """Since when each waits for its transaction; after a restart the ledger says of each whether it is named."""
+        self._unnamed: dict[tuple[bytes, bytes], int] = {}
+        """Since when each waits for its transaction, in that order; of those from before a restart the ledger says whether it is
+        named."""
 
     def __len__(self) -> int:
         return len(self._held)
@@ -55,11 +58,19 @@ class AttachmentStore:
         if (about, digest) in self._held:
             return
         refuse_unless(0 < len(data) <= self._bytes_max, "too-large", f"an attachment of {len(data)} bytes")
+        self._make_room(now_ms)
         room = len(self._held) < KEPT_MAX and len(self._unnamed) < UNNAMED_MAX
         refuse_unless(room, "no-room", "too many attachments wait for their transactions; try again later")
         write_atomic(self._path(about, digest), data)
         self._held.add((about, digest))
         self._unnamed[(about, digest)] = now_ms
+
+    def _make_room(self, now_ms: int) -> None:
+        """In a crowd the one that has waited longest goes, if its transaction should have been there by now."""
+        if len(self._unnamed) >= UNNAMED_MAX:
+            oldest, since_ms = next(iter(self._unnamed.items()))
+            if since_ms <= now_ms - CROWDED_MS:
+                self.erase(*oldest)
 
     def name(self, about: bytes, digest: bytes) -> None:
         """A committed transaction names the attachment: it stays until it is erased."""

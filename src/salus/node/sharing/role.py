@@ -26,10 +26,10 @@ from salus.ledger.genesis import Genesis
 from salus.ledger.kinds.parties import VALIDATORS, live_party
 from salus.ledger.kinds.sharing.attachments import DELEGATION_C, METADATA, sign_attachment
 from salus.ledger.kinds.sharing.committee_state import committee_of, current_epoch, status
-from salus.ledger.kinds.sharing.delegations import DELEGATIONS
+from salus.ledger.kinds.sharing.delegations import DELEGATIONS, live_delegation
 from salus.ledger.kinds.sharing.messages.attributes import SuspensionVote
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_member
-from salus.ledger.kinds.sharing.records import RECORDS
+from salus.ledger.kinds.sharing.records import RECORDS, find_record
 from salus.ledger.kinds.sharing.share_state import SHARES
 from salus.ledger.reading import PROOF_AGE_MS, check_reader
 from salus.node.secrets import NodeSecrets
@@ -215,8 +215,11 @@ class SharingRole:
             if sort == METADATA:
                 same = metadata_hash(around.network, about, found) == digest
                 refuse_unless(same, "bad-metadata", "not what the ledger names")
+                find_record(around.view, about)
             else:
-                check_attachment(around.network, DELEGATIONS.need(around.view, about).sealed, found)
+                # An answer that comes late would bring c back after this node signed that it is gone.
+                live = live_delegation(around.view, about, around.time_ms)
+                check_attachment(around.network, live.sealed, found)
             store.keep(about, digest, found, around.now_ms())
             store.name(about, digest)
         except SalusError as error:
