@@ -12,7 +12,6 @@ from typing import Final
 import structlog
 
 from salus import labels
-from salus.codec import Message
 from salus.consultation.registration import NODE, verify_member_signature
 from salus.errors import Refused, refuse_unless
 from salus.groups import multi_signatures
@@ -31,8 +30,6 @@ REMEMBERED_MAX: Final = 8192
 """Acceptances that clients can still ask for; 1 KiB each."""
 RESUBMIT_MS: Final = 2_000
 """A pending transaction that was not committed in this time is put into the pool again, whoever took it."""
-PENDING_KEEP_MS: Final = 3600 * 1000
-"""A transaction that is refused, and was so for this long, is dropped."""
 _log = structlog.get_logger(__name__)
 
 
@@ -122,7 +119,7 @@ class AcceptanceDesk:
                 self._pending.drop(tx_hash)
                 continue
             result = application.check_transactions([raw], now_ms)[0]
-            if result.reason is None or result.reason == "":
+            if not result.reason:
                 self._pending.touch(tx_hash, now_ms)
                 transactions.append(raw)
             else:
@@ -252,8 +249,3 @@ def verify_verdict(network: bytes, verdict: CheckVerdict, W: bytes) -> None:
     :raises Refused: ``bad-signature``.
     """
     verify_member_signature(network, labels.SIG_VERDICT, verdict.node, W, signed_part(verdict), verdict.signature)
-
-
-def encoded(messages: list[Message]) -> list[bytes]:
-    """Transactions of messages."""
-    return [message.encode() for message in messages]
