@@ -1,4 +1,4 @@
-"""Owners and readers on an embedded network that shares, in the fewest steps: each talks to nodes, clouds and check nodes itself."""
+"""Owners and readers on an embedded network that shares, in the fewest steps: each talks to nodes and clouds itself."""
 
 from __future__ import annotations
 
