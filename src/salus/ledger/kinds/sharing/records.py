@@ -5,12 +5,14 @@ A record here is a capsule, hashes, tags and signatures: nothing opens. Steps: d
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 from msgspec.structs import replace
 
 from salus import labels
 from salus.abpre.capsules import CapsuleMessage, take_unchecked
+from salus.abpre.language import parse_canonical
 from salus.abpre.policy import Policy, split_record_policy
 from salus.abpre.threshold.partials import digest_of_capsule
 from salus.codec import Bytes16, Bytes32, Message, Name, Size, encode
@@ -167,8 +169,16 @@ def capsule_of(view: StateView, rid: bytes) -> CapsuleMessage:
 
 
 def sharing_policy(capsule: CapsuleMessage) -> Policy | None:
-    """The sharing policy beside ``own:<x>``, None if the owner alone reads by policy."""
-    return split_record_policy(decoded_capsule(capsule).policy)[1]
+    """The sharing policy beside ``own:<x>``, None if the owner alone reads by policy.
+
+    Read from the text alone: a request names 32 records, and the points of 32 capsules take a second to decode.
+    """
+    return _sharing_policy(capsule.policy)
+
+
+@lru_cache(maxsize=1024)
+def _sharing_policy(text: str) -> Policy | None:
+    return split_record_policy(parse_canonical(text))[1]
 
 
 class _Put:
