@@ -80,7 +80,7 @@ def test_every_party_writes_to_its_own_directory(demo: tuple[dict, Path]) -> Non
     beside = [p.name for p in home.iterdir() if not p.is_dir()]
     assert beside == ["lock"]
     roles = {p.name.split("-")[0] for p in home.iterdir() if p.is_dir()}
-    assert roles == {"node", "cloud", "centre", "institution", "doctor", "patient"}
+    assert roles == {"node", "check", "cloud", "centre", "institution", "doctor", "patient"}
     received = [p for p in home.glob("*/received/*")]
     assert all(p.parent.parent.name.startswith(("doctor-", "patient-")) for p in received)
 
