@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from salus.errors import StorageError
 from salus.records import ccda, dicom, fhir, hl7v2, info, tables
-from salus.records.file import _recognise, recognise, recognise_bytes
+from salus.records.file import recognise, recognise_bytes, recognise_peek
 from salus.records.info import OCTET_STREAM, printable
 
 REAL = [
@@ -363,7 +363,7 @@ def test_disk_that_fails_while_a_header_is_read() -> None:
             return super().read(132)
 
     with pytest.raises(StorageError, match="Input/output error"):
-        _recognise(info.Peek(Failing(_dicom(EXPLICIT, bytes(10_000))), "x.dcm", None))
+        recognise_peek(info.Peek(Failing(_dicom(EXPLICIT, bytes(10_000))), "x.dcm", None))
 
 
 STARTS = [
