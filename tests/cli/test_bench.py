@@ -13,6 +13,7 @@ from support.command_line import Terminal
 
 SECTIONS = {
     "abpre": {"bls-primitives", "abpre-scheme", "abpre-peers", "threshold-issuing", "sharing-properties"},
+    "flows": {"flow-times", "flow-stages-size", "flow-stages-attributes", "flow-stages-committee", "flow-chain", "flow-kinds"},
     "search": {"look-ups", "index-sizes", "tokens"},
     "records": {"hashes", "streams", "memory"},
 }

@@ -25,7 +25,7 @@ wallet create; wallet backup; wallet restore; wallet show; wallet remember; wall
 credential list; credential renew; slot publish; slot list; slot cancel;
 consultation request; consultation queue; consultation open; consultation treat; consultation decline; consultation replies;
 consultation read; trace request; trace approve; trace open; trace show; audit log; audit verify; audit export; sim;
-bench consultation; bench abpre; bench search; bench records; sensor record; policy check;
+bench consultation; bench abpre; bench flows; bench search; bench records; sensor record; policy check;
 record put; record list; record show; record get; record policy; record rotate; record erase; record export;
 attribute grant; attribute revoke; attribute list; attribute request-key;
 delegation create; delegation list; delegation show; delegation revoke; search; share request; share list; share get;

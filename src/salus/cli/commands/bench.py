@@ -36,7 +36,7 @@ def consultation(session: Session, out: _Out = None, page: _Page = None, quick: 
 
 @command(APP, "abpre", ("bench abpre --out figures", "bench abpre --quick --json"))
 def abpre(session: Session, out: _Out = None, page: _Page = None, quick: _Quick = False) -> Result:
-    """Measure sharing under attribute policies: the scheme beside its floors and a peer, thresholds, both flows, properties."""
+    """Measure sharing under attribute policies: the scheme beside its floors and a peer, thresholds; and compare properties."""
     from salus.bench.abpre import run
 
     return _result(run(out, quick, session.progress.counted, docs_dir=page), out, page)
@@ -54,6 +54,14 @@ def search(session: Session, out: _Out = None, page: _Page = None, quick: _Quick
 def records(session: Session, out: _Out = None, page: _Page = None, quick: _Quick = False) -> Result:
     """Measure bodies of records, 1 MiB to 4 GiB: beside cipher and hash alone, memory, ranges."""
     from salus.bench.records import run
+
+    return _result(run(out, quick, session.progress.counted, docs_dir=page), out, page)
+
+
+@command(APP, "flows", ("bench flows --out figures", "bench flows --quick --json"))
+def flows(session: Session, out: _Out = None, page: _Page = None, quick: _Quick = False) -> Result:
+    """Measure storing and sharing a record end to end: stages by size, attributes, committee; bytes on the chain."""
+    from salus.bench.flows import run
 
     return _result(run(out, quick, session.progress.counted, docs_dir=page), out, page)
 
