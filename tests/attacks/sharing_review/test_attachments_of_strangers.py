@@ -15,6 +15,7 @@ import pytest
 from salus.errors import Refused
 from salus.ledger import sharing_api as m
 from salus.ledger.kinds.sharing.attachments import DELEGATION_C
+from salus.ledger.kinds.sharing.delegations import find_delegation
 from salus.node.sharing import attachments, role
 from salus.node.sharing.attachments import CROWDED_MS, AttachmentStore
 from salus.node.sharing.role import SharingRole
@@ -80,7 +81,7 @@ def test_an_answer_that_comes_late_does_not_bring_c_back(
 ) -> None:
     world, owner = chain.world, chain.owner()
     delegation = chain.delegate(owner, chain.key(owner))
-    sealed = role.DELEGATIONS.need(chain.view, delegation).sealed
+    sealed = find_delegation(chain.view, delegation).sealed
     honest: Any = object.__new__(SharingRole)
     honest.delegations = AttachmentStore(tmp_path / "delegations", 48)
     honest._fetching = {(DELEGATION_C, delegation)}  # this node was down when c was handed in
@@ -88,7 +89,7 @@ def test_an_answer_that_comes_late_does_not_bring_c_back(
     chain.commit(chain.deletion_receipt(delegation))  # it signed, too
     honest.around = SimpleNamespace(network=world.network, view=chain.view, time_ms=chain.time_ms, now_ms=lambda: chain.time_ms)
     if not repaired:
-        monkeypatch.setattr(role, "live_delegation", lambda view, about, _: role.DELEGATIONS.need(view, about))
+        monkeypatch.setattr(role, "live_delegation", lambda view, about, _: find_delegation(view, about))
     liar = world.nodes[1].member.name
     honest._fetched(DELEGATION_C, delegation, sealed.c_digest, liar, m.Metadata(chain.c[delegation]).encode(), None)
     assert honest.delegations.holds(delegation, sealed.c_digest) == (not repaired)
