@@ -11,14 +11,15 @@ from support.command_line import run_process
 
 KEYS = {
     "schema", "engine", "suite", "height", "application_hashes", "ledger_verified", "consultations", "refused", "phases_ms",
-    "message_bits",
+    "message_bits", "sharing", "denied", "liar_named", "revocation_receipt_verified", "access_log_complete",
 }  # fmt: skip
+SHARED = {"record", "sha256", "rid", "reader", "via", "received_sha256", "transformed_by"}
 CONSULTATION = {
     "record", "bytes", "sha256", "doctor_received_sha256", "reply_sha256", "patient_received_reply_sha256", "doctor", "sn",
     "request_tx", "reply_tx", "accepted",
 }  # fmt: skip
 ATTEMPTS = {"replay", "forgery", "revoked", "tampered-reply", "double-use"}
-PARTIES = {"node-0", "node-1", "node-2", "node-3", "cloud", "centre"}
+PARTIES = {"node-0", "node-1", "node-2", "node-3", "cloud", "centre", "check-0", "check-1", "check-2"}
 
 
 @pytest.fixture
@@ -52,11 +53,17 @@ def test_a_demonstration_over_given_records(tmp_path: Path, roots: list[Path]) -
         assert c["sha256"] == c["doctor_received_sha256"]
         assert c["reply_sha256"] == c["patient_received_reply_sha256"]
         assert {c["doctor_received_sha256"], c["patient_received_reply_sha256"]} <= received
+    for s in report["sharing"]:
+        assert set(s) == SHARED
+        assert s["sha256"] == s["received_sha256"]
+        assert s["received_sha256"] in received
+    assert {s["via"] for s in report["sharing"]} == {"policy", "delegation", "emergency"}
+    assert (report["revocation_receipt_verified"], report["access_log_complete"]) == (True, True)
     digests = {hashlib.sha256(p.read_bytes()).hexdigest() for root in roots for p in root.rglob("*") if p.is_file()}
     assert {c["sha256"] for c in report["consultations"]} == digests
     kinds = {p.name.split("-")[0] for p in home.iterdir() if p.is_dir()}
     assert {p.name for p in home.iterdir()} >= PARTIES
-    assert kinds == {"node", "cloud", "centre", "institution", "doctor", "patient"}
+    assert kinds == {"node", "check", "cloud", "centre", "institution", "doctor", "patient"}
     assert run_process(["--home", str(home), "network", "verify", "--json"], {}).json["verified"] is True
 
 
@@ -71,6 +78,9 @@ def test_a_demonstration_for_people_leaves_nothing(tmp_path: Path, roots: list[P
         "used-credential",
         "verified from genesis and export alone",
         "median ms",
+        "Sharing:",
+        "unsatisfied",
+        "delegation-revoked",
     ):
         assert word in done.out
     assert list((tmp_path / "tmp").iterdir()) == []

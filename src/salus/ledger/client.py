@@ -34,6 +34,7 @@ from salus.ledger.kinds.tracing import ASKERS, CASES, Case
 from salus.ledger.kinds.voters import VOTERS, VOTERS_LIST
 from salus.ledger.node_api import (
     BLOCKS,
+    COMMITTED,
     OUTCOME,
     REFUSED,
     SENDER,
@@ -386,5 +387,9 @@ class LedgerClient(Asking):
         try:
             self.offer(transaction)
         except Refused:
-            if self.find(tx_hash) is None:
+            if self.find(tx_hash) is None and not self._awaits_proof(tx_hash):
                 raise
+
+    def _awaits_proof(self, tx_hash: bytes) -> bool:
+        """Whether a node says that it is committed, and the next block will prove it; one that lies makes us wait in vain."""
+        return self._each(OUTCOME, OutcomeRequest(tx_hash).encode(), Outcome.decode, 1).state == COMMITTED

@@ -382,15 +382,18 @@ class EmbeddedNetwork:
         wallet, phrase = Wallet.create(directory, content, passphrase, random=self.random, cost=cost)
         return self._actor(wallet, no_progress, actors or ACTORS, transport), phrase
 
-    def person(self, who: str, passphrase: bytes, progress: Progress = no_progress) -> Actor:
+    def person(
+        self, who: str, passphrase: bytes, progress: Progress = no_progress, actors: Mapping[str, type[Actor]] | None = None
+    ) -> Actor:
         """Open the wallet of a person of this home.
 
         :param who: directory name (``patient-alice``) or a name that only one person has.
+        :param actors: terminals other than the product's own, by role.
         :raises WrongPassphrase: and the other errors of :meth:`Wallet.open`.
         """
         _, directory = self.home.find_person(who)
         wallet = Wallet.open(directory, passphrase, network=self.genesis.network(), random=self.random)
-        return self._actor(wallet, progress, ACTORS)
+        return self._actor(wallet, progress, actors or ACTORS)
 
     def dismiss(self, actor: Actor) -> None:
         """Close one person's wallet."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from salus.cli.demonstration import sharing_held, show_sharing
 from salus.cli.failures import CommandFailed
 from salus.cli.options import command
 from salus.cli.screen import Screen, size
@@ -29,7 +30,7 @@ def demo(
         Literal["mbpa-r1", "mbpa-2019"], typer.Option(help="The repaired protocol, or the printed one, which is forgeable.")
     ] = "mbpa-r1",
 ) -> Result:
-    """Watch patients consult doctors over four nodes, then attacks being refused, then a fresh process verify the ledger.
+    """Watch patients consult doctors, attacks being refused, records being shared, and a fresh process verify the ledger.
 
     With --home everything that any party wrote stays there; otherwise it is removed.
     """
@@ -45,7 +46,7 @@ def demo(
         from salus.network.demonstration import DemoOptions, run_demo
 
         data = run_demo(DemoOptions(tuple(records or ()), home), session.progress.counted)
-    good = data["ledger_verified"] and all(_accepted(c) for c in data["consultations"])
+    good = data["ledger_verified"] and all(_accepted(c) for c in data["consultations"]) and sharing_held(data)
     bad = None if good else ("not-verified", "not everything came through, or the ledger does not verify; the report says what")
     return Result(data, lambda screen: show(screen, data), bad)
 
@@ -76,6 +77,7 @@ def show(screen: Screen, data: dict[str, Any]) -> None:
         screen.line()
         screen.line("What this suite does not refuse:")
         screen.table(("attempt", "outcome"), [(a["attempt"], a["detail"]) for a in data["not_refused"]], "nothing")
+    show_sharing(screen, data)
     screen.line()
     screen.line("Phases:")
     phases = [(name, t["median"], t["p99"]) for name, t in data["phases_ms"].items()]

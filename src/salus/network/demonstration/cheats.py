@@ -12,6 +12,7 @@ from salus.consultation.reply import ConsultationReply
 from salus.consultation.request import RequestContext
 from salus.errors import Refused
 from salus.network.actors import ACTORS, Actor, PatientActor, Result
+from salus.network.demonstration.sharing_cheats import InsistingInstitution
 from salus.records.payload import PayloadHeader
 from salus.terminal.bodies import Payload
 from salus.terminal.patient import PatientTerminal
@@ -92,4 +93,4 @@ def _attempt(send: Callable[[], object]) -> Result:
     return {"refused": None}
 
 
-CHEATS: Final[dict[str, type[Actor]]] = {**ACTORS, "patient": CheatingPatient}
+CHEATS: Final[dict[str, type[Actor]]] = {**ACTORS, "patient": CheatingPatient, "institution": InsistingInstitution}

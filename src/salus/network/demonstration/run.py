@@ -2,7 +2,8 @@
 
 1. Found a network: centre, nodes, cloud, institutions. 2. Doctors enrol and publish slots. 3. One patient for each record
 enrols and sends it. 4. Every doctor treats in the order of sn. 5. Every patient checks the diagnosis. 6. Attacks are tried.
-7. A fresh process verifies the ledger from genesis and export alone.
+7. Records are shared (:mod:`salus.network.demonstration.sharing`). 8. A fresh process verifies the ledger from genesis and
+export alone.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import msgspec
 from salus.errors import SalusError
 from salus.network.actors import Result, file_sha256
 from salus.network.demonstration.attempts import try_attacks
-from salus.network.demonstration.stage import DEMO_COST, LocalStage, Stage
+from salus.network.demonstration.sharing import show_sharing
+from salus.network.demonstration.stage import DEMO_COST, LocalStage, SharingStage, Stage
 from salus.network.embedded import EmbeddedNetwork, system_ms
 from salus.records.collection import RecordFile, find_records
 from salus.records.generate import generate_records
@@ -128,6 +130,7 @@ class _Script:
         bits = self._stage.do(
             self._doctors[0][0], "message_bits", request_tx=consultations[0]["request_tx"], reply_tx=consultations[0]["reply_tx"]
         )
+        shared = self._share([party for party, _ in sent])
         self._tell("a fresh process verifies the ledger", 0, 1)
         status = self._stage.node_status()
         verified = self._verify()
@@ -144,7 +147,16 @@ class _Script:
             "refused": refused,
             "phases_ms": {phase: summary(values) for phase, values in self._phases.items()},
             "message_bits": bits,
+            **shared,
         }
+
+    def _share(self, owners: list[str]) -> Result:
+        """The sharing half, on a stage that has it."""
+        stage = self._stage
+        if not isinstance(stage, SharingStage):
+            return {}
+        nodes = [status["name"] for status in stage.node_status()]
+        return show_sharing(stage, self._records, owners, nodes, self._tell, lambda p, ms: self._note({"phases_ms": {p: ms}}))
 
     def _enter_doctors(self) -> None:
         slots = -(-len(self._records) // len(DOCTORS)) + SPARE_SLOTS

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from salus.network.actors import Result
 from salus.network.demonstration.cheats import CHEATS
+from salus.network.demonstration.sharing_cheats import lying
 from salus.network.embedded import EmbeddedNetwork
 from salus.network.home import slug
 from salus.terminal.sealed import Argon2Cost
 
+DAY_MS = 24 * 3600 * 1000
 DEMO_COST = Argon2Cost(memory_kib=8 * 1024, iterations=1, lanes=1)
 """The demonstration opens a wallet for every record, on a passphrase that it drew itself and throws away."""
 
@@ -43,6 +46,26 @@ class Stage(Protocol):
 
     def close(self) -> None:
         """End all parties."""
+
+
+@runtime_checkable
+class SharingStage(Stage, Protocol):
+    """What the script of the sharing half needs besides."""
+
+    def reenter(self, party: str, *, cheating: bool = False) -> None:
+        """Somebody who was here before opens the wallet again."""
+
+    def grant_attributes(self, institution: str, atoms: tuple[str, ...], first_year: int, last_year: int, days: int) -> None:
+        """The centre grants attributes for some days."""
+
+    def lying(self, node: str) -> AbstractContextManager[None]:
+        """Inside, a node answers with false partials."""
+
+    def switch_off(self, node: str) -> None:
+        """A node goes down."""
+
+    def switch_on(self, node: str) -> None:
+        """It comes back."""
 
 
 class LocalStage:
@@ -78,6 +101,28 @@ class LocalStage:
     def revoke_patient(self, identity: str) -> None:
         """The centre revokes a patient."""
         self._network.centre.revoke_patient(identity)
+
+    def reenter(self, party: str, *, cheating: bool = False) -> None:
+        """Somebody who was here before opens the wallet again."""
+        self._actors[party] = self._network.person(party, self._passphrase, actors=CHEATS if cheating else None)
+
+    def grant_attributes(self, institution: str, atoms: tuple[str, ...], first_year: int, last_year: int, days: int) -> None:
+        """The centre grants attributes for some days."""
+        expires_ms = self._network.now_ms() + days * DAY_MS
+        self._network.centre.grant_attributes(institution, atoms, first_year, last_year, expires_ms)
+
+    def lying(self, node: str) -> AbstractContextManager[None]:
+        """Inside, a node answers with false partials."""
+        return lying(self._network.node(node), self._network.random)
+
+    def switch_off(self, node: str) -> None:
+        """A node goes down."""
+        self._network.stop_node(node)
+
+    def switch_on(self, node: str) -> None:
+        """It comes back, and catches up."""
+        self._network.start_node(node)
+        self._network.start()
 
     def node_status(self) -> list[dict[str, Any]]:
         """Name, height and application hash of every node."""
