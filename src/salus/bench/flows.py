@@ -201,19 +201,25 @@ def _kinds(axes: Sequence[tuple[str, str, dict[int, Run]]]) -> Section:
 
 
 def _plots(axis: str, label: str, runs: dict[int, Run]) -> list[Plot]:
-    x = tuple(float(value) for value in runs)
     series = tuple((flow, tuple(pick(one).total_ms for one in runs.values())) for flow, pick in _FLOWS)
-    label = label.replace("_", " ")
-    plots = [
-        Plot(f"flow-{axis}", f"Both flows by {label}", "ms", series, "lines", x=x, x_label=label, logarithmic=axis == "size")
-    ]
+    title, x_label = f"Both flows by {label.replace('_', ' ')}", label.replace("_", " ")
+    labels = tuple(_size(value) if axis == "size" else str(value) for value in runs)
+    if axis == "size":  # from a KiB to 256 MiB: bars stand apart where lines would crowd
+        whole = Plot(f"flow-{axis}", title, "ms", series, labels=labels, x_label=x_label, logarithmic=True)
+    else:
+        x = tuple(float(value) for value in runs)
+        whole = Plot(f"flow-{axis}", title, "ms", series, "lines", x=x, x_label=x_label)
+    plots = [whole]
     for flow, pick in _FLOWS[:2]:
         names = list(pick(next(iter(runs.values()))).ms)
         shares = tuple((n, tuple(100 * pick(r).ms[n] / pick(r).total_ms for r in runs.values())) for n in names)
-        labels = tuple(f"{value:,}" for value in runs)
         key = f"flow-{axis}-{flow.split()[0]}"
-        plots.append(Plot(key, f"Stages of {flow}, by {label}", "percent", shares, labels=labels, x_label=label))
+        plots.append(Plot(key, f"Stages of {flow}, by {x_label}", "percent", shares, labels=labels, x_label=x_label))
     return plots
+
+
+def _size(count: int) -> str:
+    return f"{count // MIB} MiB" if count >= MIB else f"{count // KIB} KiB"
 
 
 _FLOWS: Final[tuple[tuple[str, Callable[[Run], Stages]], ...]] = (
