@@ -6,6 +6,9 @@ The index is rebuilt from the state when it is first needed, and follows it from
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from typing import Final
+
 from salus.consultation.registration import INSTITUTION
 from salus.errors import Refused, refuse_unless
 from salus.ledger import sharing_api as m
@@ -16,9 +19,12 @@ from salus.ledger.kinds.sharing.constants import sharing_constants
 from salus.ledger.kinds.sharing.records import RECORDS, TAGS
 from salus.ledger.kinds.sharing.share_state import SHARE_REQUESTS
 from salus.node.sharing.surroundings import Surroundings
-from salus.search.index import SearchIndex
+from salus.search.index import Found, SearchIndex
 from salus.search.question import open_question
 from salus.search.tags import IndexEntry
+
+REMEMBERED_MAX: Final = 16
+"""Answers, of a megabyte each at most: whoever overhears a question can put it again, and should not cost a search each time."""
 
 
 class Searching:
@@ -33,6 +39,8 @@ class Searching:
         self._taken = 0
         """Elements of the ledger's list of records that are in the index, or were passed over as erased."""
         self.searched = 0
+        self._found: OrderedDict[bytes, tuple[tuple[int, int], Found]] = OrderedDict()
+        """What questions found, by request, with the index (elements taken, records) they were put to."""
 
     def __len__(self) -> int:
         return len(self._index)
@@ -72,9 +80,17 @@ class Searching:
         secret = around.shares.secret(asked.epoch)
         if secret is None:
             raise Refused("no-share", f"the keys of epoch {asked.epoch} are not here, or were erased after its grace")
-        keys = open_question(around.network, asked.institution, around.name, asked.epoch, secret.er, request.box)
         self.follow()
-        found = self._index.search(keys)
-        self.searched += 1
+        stands = (self._taken, len(self._index))
+        known = self._found.get(request.request)
+        if known is not None and known[0] == stands:
+            found = known[1]
+        else:
+            keys = open_question(around.network, asked.institution, around.name, asked.epoch, secret.er, request.box)
+            found = self._index.search(keys)
+            self.searched += 1
+            self._found[request.request] = (stands, found)
+            while len(self._found) > REMEMBERED_MAX:
+                self._found.popitem(last=False)
         hits = tuple(m.SearchHit(place, rid) for place, rid in found.records)
         return m.SearchAnswer(around.application.info().height, hits, int(found.more))
