@@ -76,6 +76,7 @@ ENROLMENT: Final = "enrolment"
 THETA_BOX: Final = "theta-box"
 WALLET_WRAP: Final = "wallet-wrap"
 WALLET_CONTENT: Final = "wallet-content"
+WALLET_NAME: Final = "wallet-name"
 
 # --- keyword search, search-1 ---
 TAG_KEY: Final = "tag-key"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ from salus.records.crypt4gh_keys import read_public_key
 from salus.terminal.sharing.desk import SharingDesk
 from salus.terminal.sharing.entries import DelegationEntry, RecordEntry
 from salus.terminal.sharing.owner import Putting
+from salus.terminal.sharing.scopes import OWNER_SECRET
 from salus.terminal.sharing.shelf import DIRECTORY
 
 if TYPE_CHECKING:
@@ -226,8 +228,11 @@ class OwnerCommands(_Sharing):
 
     def _resume_owner(self) -> list[Result]:
         """Finish puts and delegations that an interruption left."""
-        if not self._shares:
+        if not self._shares and not self._wallet.content.setting(OWNER_SECRET):
             return []
+        if not self._shares or self._desk.rescan.under_way:
+            # the wallet was restored: what it owned is found again on the ledger
+            self._desk.rescan.run(datetime.fromtimestamp(self._around.now_ms() / 1000, UTC).year)
         records, delegations = self._desk.owner.resume(), self._desk.delegating.resume()
         return [{"id": e.rid.hex()} for e in records] + [{"id": e.delegation.hex()} for e in delegations]
 

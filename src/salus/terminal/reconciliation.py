@@ -15,6 +15,8 @@ from salus.codec import decode
 from salus.consultation.registration import DOCTOR
 from salus.consultation.request import ConsultationRequest
 from salus.ledger.client import SLOTS_LOOKED_AT, LedgerClient
+from salus.ledger.kinds.sharing.messages.scopes import ScopeOpening
+from salus.ledger.kinds.sharing.messages.searches import AnonymousTokenRequest
 from salus.ledger.kinds.slots import CANCELLED as LEDGER_CANCELLED
 from salus.ledger.kinds.slots import Slot
 from salus.terminal.doctor import OPEN, TAKEN
@@ -24,6 +26,9 @@ from salus.terminal.wallet_content import ConsultationEntry, SlotEntry
 
 _CLOCK_MARGIN_MS: Final = 24 * 3600 * 1000
 """How far the clock of the device that made the backup may have been off."""
+_ANONYMOUS: Final[dict[str, type[ScopeOpening] | type[AnonymousTokenRequest]]] = {
+    kind.KIND: kind for kind in (ScopeOpening, AnonymousTokenRequest)
+}
 Counted = Callable[[int, int], None]
 """Told (blocks looked at, blocks in all)."""
 
@@ -43,14 +48,15 @@ def reconcile_with_ledger(wallet: Wallet, ledger: LedgerClient, counted: Counted
     :raises TransportError: the ledger cannot be read now; the wallet stays marked as restored.
     """
     ledger.refresh()
-    found = reconcile(wallet, _requests_made_since(wallet, ledger, counted).get)
+    requests, others = _made_since(wallet, ledger, counted)
+    found = reconcile(wallet, requests.get, others.__contains__)
     lost = _slots_without_key(wallet, ledger) if wallet.content.role == DOCTOR else ()
     wallet.update(lambda c: c.with_slots(lost).without_setting(RESTORED))
     return msgspec.structs.replace(found, slots=lost)
 
 
-def _requests_made_since(wallet: Wallet, ledger: LedgerClient, counted: Counted) -> dict[bytes, ConsultationEntry]:
-    """Committed requests by nullifier.
+def _made_since(wallet: Wallet, ledger: LedgerClient, counted: Counted) -> tuple[dict[bytes, ConsultationEntry], set[bytes]]:
+    """Committed requests by nullifier, and nullifiers of other anonymous transactions: first uses of scopes, orders of words.
 
     No node is asked about a nullifier: most of them are of visits to come, and a node that was shown them together would know
     those visits for one patient's. The ledger since the backup is gone through here instead.
@@ -60,17 +66,21 @@ def _requests_made_since(wallet: Wallet, ledger: LedgerClient, counted: Counted)
         wanted.add(nullifier_of(wallet.content.network, credential))
         credential.wipe()
     found: dict[bytes, ConsultationEntry] = {}
+    others: set[bytes] = set()
     start = ledger.height_before(int(wallet.content.setting(RESTORED, "0")) - _CLOCK_MARGIN_MS) if wanted else 0
     for verified in ledger.follow(start) if wanted else ():
         counted(verified.block.header.height, ledger.height)
         for raw in verified.block.transactions:
-            if decode(raw)[0] == ConsultationRequest.KIND:
+            kind = decode(raw)[0]
+            if kind == ConsultationRequest.KIND:
                 request = ConsultationRequest.decode(raw)
                 if request.nf in wanted:
                     found[request.nf] = _entry(request)
-        if len(found) == len(wanted):
+            elif kind in _ANONYMOUS:
+                others.add(_ANONYMOUS[kind].decode(raw).envelope().nf)
+        if len(found) + len(others & wanted) == len(wanted):
             break
-    return found
+    return found, others & wanted
 
 
 def _entry(request: ConsultationRequest) -> ConsultationEntry:

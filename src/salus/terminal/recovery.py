@@ -201,10 +201,15 @@ class Reconciled(msgspec.Struct, frozen=True):
     slots: tuple[SlotEntry, ...]
 
 
-def reconcile(wallet: Wallet, seen_on_ledger: Callable[[bytes], ConsultationEntry | None]) -> Reconciled:
+def reconcile(
+    wallet: Wallet,
+    seen_on_ledger: Callable[[bytes], ConsultationEntry | None],
+    spent_otherwise: Callable[[bytes], bool] = lambda _: False,
+) -> Reconciled:
     """Mark credentials used since the backup as spent (erasing their secrets), and consultations as unreadable; saves once.
 
     :param seen_on_ledger: looks a nullifier up, proven by the caller; the committed request as an entry, or ``None``.
+    :param spent_otherwise: whether the ledger has the nullifier in an anonymous transaction that is no request.
     """
     todo = to_reconcile(wallet)
     used: list[CredentialEntry] = []
@@ -214,9 +219,9 @@ def reconcile(wallet: Wallet, seen_on_ledger: Callable[[bytes], ConsultationEntr
         nf = nullifier_of(wallet.content.network, credential)
         credential.wipe()
         seen = seen_on_ledger(nf)
-        if seen is not None:
+        if seen is not None or spent_otherwise(nf):
             used.append(entry)
-            if nf not in known:
+            if seen is not None and nf not in known:
                 found.append(msgspec.structs.replace(seen, nullifier=nf, quarter=entry.quarter, index=entry.index))
     unreadable = tuple(msgspec.structs.replace(c, state=UNREADABLE) for c in (*todo.consultations, *found))
     wallet.update(lambda content: _reconciled(content, used, unreadable))

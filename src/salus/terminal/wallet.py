@@ -17,9 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from salus import labels
 from salus.errors import CodecError, DamagedFile, WalletError
 from salus.files import HomeLock, UnfinishedWriteError, read_bounded, remove_leftovers, write_atomic
-from salus.symmetric import KEY_BYTES, Random
+from salus.symmetric import KEY_BYTES, Random, kdf
 from salus.terminal.recovery_phrase import entropy_of, phrase_of
 from salus.terminal.sealed import (
     DEFAULT_COST,
@@ -193,6 +194,12 @@ class Wallet:
         if not self._data_key:
             raise WalletError("the wallet is closed")
         return seal_content(self._data_key, purpose, name, content, self._random)
+
+    def private_name(self, purpose: str, name: str) -> str:
+        """A name for a file that tells nobody without the wallet's key what is in it: 32 hexadecimal digits."""
+        if not self._data_key:
+            raise WalletError("the wallet is closed")
+        return kdf(labels.WALLET_NAME, labels.SUITE_WALLET, [self._data_key], (purpose, name), 16).hex()
 
     def open_private(self, file: SealedFile, purpose: str, where: str) -> bytes:
         """Open what :meth:`seal_private` sealed.

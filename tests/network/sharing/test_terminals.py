@@ -8,27 +8,17 @@ from pathlib import Path
 import pytest
 
 from salus.errors import Refused
-from salus.network.actors import Actor
 from salus.network.embedded import EmbeddedNetwork
 from salus.terminal.sharing.desk import SharingDesk
-from salus.terminal.sharing.entries import RecordEntry
 from salus.terminal.sharing.owner import Putting
-from support.embedded import PASSPHRASE, enrolled_patient, found_network
-from support.sharing_network import Sharing
-
-HOSPITAL = "st-anne/board"
-QUARTER = "2025Q3"
+from support.embedded import enrolled_patient, found_network
+from support.sharing_desks import HOSPITAL, QUARTER, desk, in_days, institution_desk, put
 
 
 @pytest.fixture
 def network(tmp_path: Path) -> Iterator[EmbeddedNetwork]:
     with found_network(tmp_path / "home") as network:
         yield network
-
-
-def desk(actor: Actor) -> SharingDesk:
-    around = actor._around
-    return SharingDesk(actor._wallet, around.ledger, around.transport, around.centre(), around.now_ms, around.random)
 
 
 @pytest.fixture
@@ -38,8 +28,7 @@ def owner(network: EmbeddedNetwork) -> SharingDesk:
 
 @pytest.fixture
 def hospital(network: EmbeddedNetwork) -> SharingDesk:
-    Sharing(network).grant(HOSPITAL, "role:doctor", "dept:cardiology")
-    return desk(network.person(f"institution-{HOSPITAL.replace('/', '.')}", PASSPHRASE))
+    return institution_desk(network, "role:doctor", "dept:cardiology")
 
 
 @pytest.fixture
@@ -60,15 +49,6 @@ def test_a_record_under_a_policy_reaches_who_satisfies_it(owner: SharingDesk, ho
     received = hospital.institution.get(asked.share)
     assert received.share.via == "policy"
     assert received.path.read_bytes() == note.read_bytes()
-
-
-def put(owner: SharingDesk, path: Path, **wanted: object) -> RecordEntry:
-    (entry,) = owner.owner.put([path], Putting(**{"category": "vitals", "period": QUARTER, **wanted}))  # type: ignore[arg-type]
-    return entry
-
-
-def in_days(owner: SharingDesk, days: int) -> int:
-    return owner.nodes.ledger.time_ms + days * 24 * 3600 * 1000
 
 
 def test_a_delegation_serves_until_it_is_revoked(owner: SharingDesk, hospital: SharingDesk, note: Path) -> None:
@@ -112,7 +92,7 @@ def test_an_owner_consents_or_refuses(owner: SharingDesk, hospital: SharingDesk,
 def test_an_emergency_reader_gets_in_and_the_owner_sees_why(
     network: EmbeddedNetwork, owner: SharingDesk, hospital: SharingDesk, note: Path
 ) -> None:
-    Sharing(network).grant(HOSPITAL, "role:emergency")
+    network.centre.grant_attributes(HOSPITAL, ["role:emergency"], 2024, 2026, network.now_ms() + 10**9)
     entry = put(owner, note)
     owner.delegating.create("role:emergency", "vitals", QUARTER, QUARTER, in_days(owner, 30))
     (plain,) = hospital.institution.request([entry.rid], "treatment")
@@ -172,7 +152,7 @@ def test_a_range_comes_alone(owner: SharingDesk, note: Path, tmp_path: Path) -> 
 
 
 def test_an_institution_owns_records_too(network: EmbeddedNetwork, hospital: SharingDesk, note: Path) -> None:
-    lakeside = desk(network.person("institution-lakeside.board", PASSPHRASE))
+    lakeside = institution_desk(network, name="lakeside/board")
     entry = put(lakeside, note, policy="role:doctor")
     (asked,) = hospital.institution.request([entry.rid], "treatment")
     assert hospital.institution.get(asked.share).path.read_bytes() == note.read_bytes()

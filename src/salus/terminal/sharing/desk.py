@@ -19,6 +19,7 @@ from salus.terminal.sharing.institution import InstitutionTerminal
 from salus.terminal.sharing.keys import KeyDesk
 from salus.terminal.sharing.nodes import Nodes
 from salus.terminal.sharing.owner import OwnerTerminal
+from salus.terminal.sharing.rescan import Rescan
 from salus.terminal.sharing.scopes import Anonymous, Scopes
 from salus.terminal.sharing.searching import OwnSearch, Searching
 from salus.terminal.sharing.shelf import Shelf
@@ -87,6 +88,11 @@ class SharingDesk:
     def inbox(self) -> Inbox:
         """Requests for this wallet's records."""
         return Inbox(self.shelf, self.nodes, self.scopes, self.delegating, self._now_ms, self._random)
+
+    @cached_property
+    def rescan(self) -> Rescan:
+        """What the ledger has of this wallet's records, after a restore."""
+        return Rescan(self.shelf, self.nodes, self.scopes, self.owner)
 
     @cached_property
     def own_search(self) -> OwnSearch:

@@ -126,7 +126,7 @@ class InstitutionTerminal:
             return signed_by_member(self._nodes.network, KeyAsked(core, UNSIGNED), self._member, self._random)
 
         key = self._keys.ask(self.name, wanted, sign)
-        number = len(self._shelf.names("key-"))
+        number = self._shelf.count("key-")
         self._shelf.put(f"key-{number:06}", AttributeKey(key.message(), self._now_ms()))
         return key
 

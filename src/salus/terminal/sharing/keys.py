@@ -13,10 +13,11 @@ from typing import Final
 from salus.abpre.keys import SecretKey
 from salus.abpre.threshold.box import BoxKey
 from salus.abpre.threshold.key_collecting import collect_key
-from salus.abpre.threshold.key_issuing import IssuedPartial, KeyRequest, make_key_request
+from salus.abpre.threshold.key_issuing import IssuedPartial, KeyRequest, demand_partial, make_key_request
 from salus.codec import Message
 from salus.errors import Refused, TransportError
 from salus.ledger.kinds.sharing.committee_state import alpha_public, committee_of
+from salus.ledger.kinds.sharing.keys import find_demand
 from salus.ledger.kinds.sharing.messages.keys import KeyAsked
 from salus.ledger.sharing_api import PARTIAL_KEY, PartialKeyRequest
 from salus.symmetric import Random
@@ -26,6 +27,8 @@ from salus.terminal.wallet import Wallet
 
 PENDING: Final = "key-request-"
 """Prefix of the one-time files of requests under way."""
+DEMAND_AFTER: Final = 12
+"""Looks without a quorum, about a second and a half, before silent nodes are called upon on the ledger."""
 
 
 class KeyDesk:
@@ -72,10 +75,18 @@ class KeyDesk:
         committee, public = committee_of(view, core.epoch), alpha_public(view, core.epoch)
         issued: dict[str, IssuedPartial] = {}
         asked = PartialKeyRequest(core.digest(self._nodes.network))
+        looks = 0
 
         def look() -> SecretKey | None:
+            nonlocal looks
+            looks += 1
             for name, partial in self._nodes.answers(view, PARTIAL_KEY, asked, IssuedPartial.decode):
                 issued.setdefault(name, partial)
+            silent = [seat.name for seat in committee.seats if seat.name not in issued]
+            if looks == DEMAND_AFTER and len(issued) < committee.threshold:
+                self._demand(core, box, silent)
+            if looks > DEMAND_AFTER:
+                issued.update(self._posted(core, silent))
             if len(issued) < committee.threshold:
                 return None
             found = collect_key(self._nodes.network, committee, public, core, box, list(issued.values()), self._random)
@@ -89,6 +100,18 @@ class KeyDesk:
         self._wallet.one_time.erase(self._name(core))
         box.wipe()
         return key
+
+    def _demand(self, core: KeyRequest, box: BoxKey, silent: Iterable[str]) -> None:
+        """Demand the partial keys of silent nodes on the ledger (issuing, step 8): they post them, or are marked missing."""
+        for name in silent:
+            with contextlib.suppress(Refused, TransportError):
+                self._nodes.ledger.offer(demand_partial(self._nodes.network, core, name, box, self._random).encode())
+
+    def _posted(self, core: KeyRequest, silent: Iterable[str]) -> dict[str, IssuedPartial]:
+        """Partial keys that nodes have posted on the ledger."""
+        view, request = self._nodes.view(), core.digest(self._nodes.network)
+        demands = {name: find_demand(view, request, name, self._nodes.ledger.time_ms) for name in silent}
+        return {name: demand.posted for name, demand in demands.items() if demand is not None and demand.posted is not None}
 
     def report(self, evidence: Iterable[Message]) -> list[str]:
         """Put evidence against nodes on the ledger; returns the names it convicts. No liar keeps the work from going on."""

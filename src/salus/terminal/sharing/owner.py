@@ -139,7 +139,7 @@ class OwnerTerminal:
 
         :raises Refused: ``unknown-record``.
         """
-        found = self._shelf.get(_name(rid), RecordEntry)
+        found = self._shelf.get(record_name(rid), RecordEntry)
         if found is None:
             raise Refused("unknown-record", f"{rid.hex()} is none of this wallet's; list them with: salus record list")
         return found
@@ -160,6 +160,21 @@ class OwnerTerminal:
         key = decapsulate(self._nodes.parameters(view), scope.key, verified_capsule(view, self._nodes.network, record))
         return self.reading.open(
             view, record, key, lambda party: prove_owner(scope.signer, rid, party, self._now_ms(), self._random)
+        )
+
+    def described(self, entry: RecordEntry) -> RecordEntry:
+        """An entry completed from the record's own metadata, after a restore.
+
+        :raises Refused: it cannot be opened.
+        """
+        metadata = self.open(entry.rid).metadata
+        return replace(
+            entry,
+            quarter=metadata.period,
+            file_name=metadata.file_name,
+            media_type=metadata.media_type,
+            size_bytes=metadata.body.plain_bytes,
+            version=metadata.version,
         )
 
     # --- putting ---
@@ -230,8 +245,8 @@ class OwnerTerminal:
             tx_hash=bytes(32),
         )
         make_private_directory(self._outgoing)
-        write_atomic(self._outgoing / _name(rid), raw)
-        self._shelf.put(_name(rid), entry)
+        write_atomic(self._outgoing / record_name(rid), raw)
+        self._shelf.put(record_name(rid), entry)
         return self._submit(entry, raw, scope)
 
     def _submit(self, entry: RecordEntry, raw: bytes, scope: OpenScope) -> RecordEntry:
@@ -246,17 +261,17 @@ class OwnerTerminal:
 
     def _stored(self, entry: RecordEntry, tx_hash: bytes) -> RecordEntry:
         stored = replace(entry, state=STORED, tx_hash=tx_hash)
-        self._shelf.put(_name(entry.rid), stored)
+        self._shelf.put(record_name(entry.rid), stored)
         if entry.supersedes is not None:
-            older = self._shelf.get(_name(entry.supersedes), RecordEntry)
+            older = self._shelf.get(record_name(entry.supersedes), RecordEntry)
             if older is not None:
-                self._shelf.put(_name(entry.supersedes), replace(older, state=SUPERSEDED))
-        (self._outgoing / _name(entry.rid)).unlink(missing_ok=True)
+                self._shelf.put(record_name(entry.supersedes), replace(older, state=SUPERSEDED))
+        (self._outgoing / record_name(entry.rid)).unlink(missing_ok=True)
         return stored
 
     def _forget(self, entry: RecordEntry) -> None:
-        self._shelf.remove(_name(entry.rid))
-        (self._outgoing / _name(entry.rid)).unlink(missing_ok=True)
+        self._shelf.remove(record_name(entry.rid))
+        (self._outgoing / record_name(entry.rid)).unlink(missing_ok=True)
 
     def _content(
         self, view: StateView, scope: OpenScope, rid: bytes, key: bytes, sharing: Policy | None, payload: Payload, quarter: str,
@@ -337,7 +352,7 @@ class OwnerTerminal:
         draft = RecordRepolicy(rid, opened.record.version + 1, capsule, UNSIGNED)
         accepted = self._nodes.submit(signed_by_scope(draft, scope.signer, self._random))
         changed = replace(entry, policy=sharing.text if sharing else "", tx_hash=accepted.committed.hash)
-        self._shelf.put(_name(rid), changed)
+        self._shelf.put(record_name(rid), changed)
         self._publish_index_key(scope, sharing)
         return changed
 
@@ -367,7 +382,7 @@ class OwnerTerminal:
         draft = RecordRotate(rid, opened.record.version + 1, content, UNSIGNED)
         accepted = self._nodes.submit(signed_by_scope(draft, scope.signer, self._random))
         changed = replace(entry, tx_hash=accepted.committed.hash)
-        self._shelf.put(_name(rid), changed)
+        self._shelf.put(record_name(rid), changed)
         return changed
 
     def erase(self, rid: bytes) -> RecordEntry:
@@ -381,7 +396,7 @@ class OwnerTerminal:
         draft = RecordErase(rid, record.version + 1, UNSIGNED)
         accepted = self._nodes.submit(signed_by_scope(draft, signer, self._random))
         erased = replace(entry, state=ERASED, tx_hash=accepted.committed.hash)
-        self._shelf.put(_name(rid), erased)
+        self._shelf.put(record_name(rid), erased)
         return erased
 
     # --- going on after an interruption ---
@@ -393,7 +408,7 @@ class OwnerTerminal:
             if entry.state != SENT:
                 continue
             placed = self.find(entry.rid)
-            path = self._outgoing / _name(entry.rid)
+            path = self._outgoing / record_name(entry.rid)
             if placed is not None:
                 done.append(self._stored(entry, placed.tx_hash))
             elif path.exists():
@@ -409,13 +424,14 @@ class OwnerTerminal:
     def _drop_orphans(self) -> None:
         """Transactions that were interrupted before their entry was written: they never left."""
         if self._outgoing.is_dir():
-            known = {_name(entry.rid) for entry in self.records() if entry.state == SENT}
+            known = {record_name(entry.rid) for entry in self.records() if entry.state == SENT}
             for path in self._outgoing.glob("record-*"):
                 if path.name not in known:
                     path.unlink(missing_ok=True)
 
 
-def _name(rid: bytes) -> str:
+def record_name(rid: bytes) -> str:
+    """Name of a record's entry on the shelf."""
     return f"record-{rid.hex()}"
 
 

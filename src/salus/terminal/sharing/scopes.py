@@ -36,8 +36,9 @@ OWNER_SECRET: Final = "sharing.owner-secret"
 """Setting of the wallet: the owner's secret in hex."""
 VALID_MS: Final = 3600 * 1000
 """How long an envelope stays valid; shorter than any network's bound on it."""
-_RETRY: Final = frozenset({"wrong-epoch", "used-key"})
-_TRIES: Final = 4
+RETRY: Final = frozenset({"wrong-epoch", "used-key", "used-credential"})
+"""Refusals after which the next credential is tried."""
+TRIES: Final = 4
 
 
 class OpenScope(msgspec.Struct, frozen=True):
@@ -177,13 +178,13 @@ class Scopes:
             return
         assert self._anonymous is not None
         lost: Refused | None = None
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             envelope, credential = self._anonymous.draft(ScopeOpening.KIND, own_fields(signer.V), now_ms)
             possession = possession_by_envelope(signer, envelope.nf, self._random)
             try:
                 self._nodes.ledger.submit(ScopeOpening(signer.V, possession, envelope.sign((possession,), self._random)).encode())
             except Refused as refused:
-                if refused.reason not in _RETRY:
+                if refused.reason not in RETRY:
                     raise
                 lost = refused
             else:

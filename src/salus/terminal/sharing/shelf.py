@@ -39,8 +39,9 @@ class Shelf:
 
         :raises StorageError: it could not be written; what was there before is as it was.
         """
-        file = self._wallet.seal_private(PURPOSE, name, message.encode())
-        write_atomic(self._path(name), file.to_bytes(), overwrite_old=True)
+        path = self._path(name)
+        file = self._wallet.seal_private(PURPOSE, path.name, message.encode())
+        write_atomic(path, file.to_bytes(), overwrite_old=True)
 
     def get(self, name: str, kind: type[M]) -> M | None:
         """The message under ``name``, or None.
@@ -48,11 +49,12 @@ class Shelf:
         :raises DamagedFile: its file was altered or cut short. :raises UnknownVersion: a newer Salus wrote it.
         """
         path = self._path(name)
-        if not path.exists():
-            return None
+        return self._read(path, kind) if path.exists() else None
+
+    def _read(self, path: Path, kind: type[M]) -> M:
         file = parse(read_bounded(path, FILE_BYTES_MAX, "a file of the wallet"), str(path))
-        if file.name != name:
-            raise DamagedFile(f"{path} holds {file.name}; put it back under its name")
+        if file.name != path.name:
+            raise DamagedFile(f"{path} holds {file.name}; put it back under that name")
         data = self._wallet.open_private(file, PURPOSE, str(path))
         try:
             return kind.decode(data)
@@ -61,16 +63,15 @@ class Shelf:
             raise DamagedFile(f"{path} opens, but holds something else ({error.detail})") from None
 
     def all(self, prefix: str, kind: type[M]) -> list[M]:
-        """Every message whose name begins with ``prefix``, by name."""
-        found = (self.get(name, kind) for name in self.names(prefix))
-        return [message for message in found if message is not None]
+        """Every message whose name begins with ``prefix``, a word and a hyphen; in no particular order."""
+        return [self._read(path, kind) for path in self._paths(prefix)]
 
-    def names(self, prefix: str) -> list[str]:
-        """Names that begin with ``prefix``, sorted.
+    def count(self, prefix: str) -> int:
+        """How many names begin with ``prefix``."""
+        return len(self._paths(prefix))
 
-        :raises WalletError: over :data:`FILES_MAX`.
-        """
-        found = sorted(path.name.removesuffix(_SUFFIX) for path in self._directory.glob(f"{prefix}*{_SUFFIX}"))
+    def _paths(self, prefix: str) -> list[Path]:
+        found = sorted(self._directory.glob(f"{prefix}*{_SUFFIX}"))
         if len(found) > FILES_MAX:
             raise WalletError(f"{self._directory} holds {len(found)} files; at most {FILES_MAX}")
         return found
@@ -82,4 +83,7 @@ class Shelf:
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
             raise WalletError("a name has lower-case letters, digits, dots and hyphens, up to 100")
-        return self._directory / f"{name}{_SUFFIX}"
+        word, hyphen, _ = name.partition("-")
+        # Of a name that tells which record or scope it is, only the sort is shown.
+        shown = f"{word}-{self._wallet.private_name(PURPOSE, name)}" if hyphen else name
+        return self._directory / f"{shown}{_SUFFIX}"

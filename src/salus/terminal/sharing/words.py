@@ -20,12 +20,10 @@ from salus.search.keyword import Keyword
 from salus.search.tokens import ELEMENTS_MAX, Asked, Evaluation, ask, gather
 from salus.symmetric import Random
 from salus.terminal.sharing.nodes import Nodes
-from salus.terminal.sharing.scopes import Anonymous
+from salus.terminal.sharing.scopes import RETRY, TRIES, Anonymous
 from salus.terminal.sharing.shelf import Shelf
 
 BOOK: Final = "tokens"
-_TRIES: Final = 4
-_RETRY: Final = frozenset({"wrong-epoch", "used-key"})
 
 
 class Words:
@@ -95,13 +93,13 @@ class Words:
         if self._anonymous is None:
             raise Refused("not-authorised", "only institutions and enrolled patients order tokens")
         lost: Refused | None = None
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             envelope, credential = self._anonymous.draft(AnonymousTokenRequest.KIND, own_fields(asked.order), now_ms)
             try:
                 message = AnonymousTokenRequest(asked.order, envelope.sign((), self._random))
                 committed = self._nodes.ledger.submit(message.encode())
             except Refused as refused:
-                if refused.reason not in _RETRY:
+                if refused.reason not in RETRY:
                     raise
                 lost = refused
             else:
