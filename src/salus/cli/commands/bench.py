@@ -20,12 +20,15 @@ def consultation(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write JSON, CSV, Markdown and plots there.", show_default=False)
     ] = None,
+    docs: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write the site's page and plots (docs/bench).", show_default=False)
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few repetitions: rough figures in seconds.")] = False,
 ) -> Result:
     """Measure consultations: primitives, phases, message sizes, throughput; beside the paper's figures and the floors."""
     from salus.bench.consultation import run
 
-    result = run(out, quick, session.progress.counted)
+    result = run(out, quick, session.progress.counted, docs_dir=docs)
 
     def show(screen: Screen) -> None:
         for section in result.sections:
@@ -37,7 +40,8 @@ def consultation(
         screen.line()
         for target in result.targets:
             screen.line(target.sentence())
-        if out is not None:
-            screen.line(f"Written to {out}.")
+        for written in (out, docs):
+            if written is not None:
+                screen.line(f"Written to {written}.")
 
     return Result(result.as_json(), show)
