@@ -65,6 +65,10 @@ imports: $(NATIVE) ## who may import whom
 docs: $(NATIVE) ## build the documentation into site/; every warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+.PHONY: bench
+bench: $(NATIVE) ## measure, and write the figures into the documentation; minutes, on an otherwise idle machine
+	for what in consultation abpre search records flows; do $(BIN)/salus bench $$what --page docs/bench || exit 1; done
+
 .PHONY: reference
 reference: $(NATIVE) ## write the pages under docs/reference that are made from the code
 	$(BIN)/python tools/reference.py
