@@ -12,6 +12,7 @@ from salus.bench import abpre_peers
 from support.command_line import Terminal
 
 SECTIONS = {
+    "consultation": {"floors", "phases-r1", "admission", "embedded", "table-6"},
     "abpre": {"bls-primitives", "abpre-scheme", "abpre-peers", "threshold-issuing", "sharing-properties"},
     "flows": {"flow-times", "flow-stages-size", "flow-stages-attributes", "flow-stages-committee", "flow-chain", "flow-kinds"},
     "search": {"look-ups", "index-sizes", "tokens"},
