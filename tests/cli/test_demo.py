@@ -11,7 +11,7 @@ from support.command_line import run_process
 
 KEYS = {
     "schema", "engine", "suite", "height", "application_hashes", "ledger_verified", "consultations", "refused", "phases_ms",
-    "message_bits", "sharing", "denied", "liar_named", "revocation_receipt_verified", "access_log_complete",
+    "message_bits", "sharing", "searches", "denied", "liar_named", "revocation_receipt_verified", "access_log_complete",
 }  # fmt: skip
 SHARED = {"record", "sha256", "rid", "reader", "via", "received_sha256", "transformed_by"}
 CONSULTATION = {

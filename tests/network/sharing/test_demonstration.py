@@ -18,6 +18,7 @@ NAME = "Wilhelmina Zottelbart"
 LINE = "canary: fasting glucose 5.83 mmol/L measured in the morning"
 CODE = "73211009"
 WORD = "zottelitis"
+LONG_WORDS_OF_LINE = ("canary", "fasting", "glucose", "measured", "morning")
 FILE = "canary-of-a-file-name"
 
 
@@ -77,6 +78,13 @@ def test_the_liar_is_named_and_nobody_is_missed(demo: tuple[dict[str, Any], Path
     assert report["emergency"]["seen_by_owner"] is True
     assert report["access_log_complete"] is True
     assert report["ledger_verified"] is True
+
+
+def test_searches_find_what_a_plain_scan_finds(demo: tuple[dict[str, Any], Path]) -> None:
+    report, _ = demo
+    assert {s["word"] for s in report["searches"]} == {f"snomed|{CODE}", "diabetes", "mellitus", WORD, *LONG_WORDS_OF_LINE}
+    for search in report["searches"]:
+        assert search["found"] == search["expected"] == [f"{FILE}.json"]
 
 
 def spellings(text: str) -> Iterator[bytes]:

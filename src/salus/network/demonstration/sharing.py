@@ -19,6 +19,7 @@ import msgspec
 from salus.errors import SalusError
 from salus.ledger.kinds.sharing.messages.shares import ITEMS_MAX
 from salus.network.actors import Result, file_sha256
+from salus.network.demonstration.sharing_scan import choose, scan
 from salus.network.demonstration.stage import DAY_MS, SharingStage
 from salus.network.embedded import system_ms
 from salus.network.home import slug
@@ -99,9 +100,11 @@ class _Sharing:
         self._read_by_policy(put)
         through = self._delegation(put[0])
         emergency = self._emergency(put[-1])
+        searches = self._searches(put)
         logs = self._logs(put)
         return {
             "sharing": self._read,
+            "searches": searches,
             "denied": self._denied,
             **through,
             "emergency": emergency,
@@ -238,6 +241,23 @@ class _Sharing:
         if [(r["reader"], r["emergency_reason"]) for r in seen] != [(SECOND_HOSPITAL, EMERGENCY_REASON)]:
             raise SalusError("the owner does not see the emergency with its reason")
         return {"reader": SECOND_HOSPITAL, "rid": one.rid, "seen_by_owner": True}
+
+    # --- 6: searches ---
+
+    def _searches(self, put: list[_Put]) -> list[Result]:
+        """The hospital, which may read all records, asks for codes and words that a plain scan found in them."""
+        scans = [scan(one.record.path) for one in put]
+        found_in = {one.rid: one.record.relative for one in put}
+        searches = []
+        for i, word in enumerate(chosen := choose(scans)):
+            self._tell("searches, beside a plain scan", i, len(chosen))
+            with self._timed("search"):
+                found = self._stage.do(_party(HOSPITAL), "search_records", words=[word])
+            rids = [*found["readable"], *found["discoverable"]]
+            expected = [one.record.relative for one, has in zip(put, scans, strict=True) if word in has]
+            named = sorted(found_in.get(rid, rid) for rid in rids)
+            searches.append({"word": word, "reader": HOSPITAL, "found": named, "expected": sorted(expected)})
+        return searches
 
     # --- 7: access logs ---
 
