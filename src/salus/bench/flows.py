@@ -180,6 +180,7 @@ def _chain(runs: dict[int, Run]) -> Section:
         " transformed. The chain of each node holds them.",
         f"A lone transaction has blocks of its own, whose headers and certificates are {frame:,.0f} bytes a record or share here;"
         " under load many share one block.",
+        "A grant holds the claims of t to n nodes, whichever were there.",
         f"A record has {USUAL_ATTRIBUTES} attributes and 20 keywords (32 tags of 16 bytes).",
     )
     columns = (
