@@ -19,58 +19,43 @@ from salus.abpre.encapsulation import encapsulate
 from salus.abpre.language import parse, parse_canonical
 from salus.abpre.opening import decapsulate
 from salus.abpre.policy import Policy, record_policy, split_record_policy
-from salus.errors import Refused, TransportError, refuse_unless
+from salus.errors import Refused, refuse_unless
 from salus.files import erase, make_private_directory, read_bounded, write_atomic
-from salus.ledger.kinds.sharing.attachments import METADATA
 from salus.ledger.kinds.sharing.committee_state import key_version
-from salus.ledger.kinds.sharing.constants import sharing_constants
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_scope
 from salus.ledger.kinds.sharing.messages.records import (
-    IndexKeyPublication,
-    RecordContent,
     RecordErase,
     RecordPut,
     RecordRepolicy,
     RecordRotate,
-    RecordUpload,
 )
 from salus.ledger.kinds.sharing.records import (
-    INDEX_KEYS,
     RECORDS,
     Record,
-    digest_tag,
     find_record,
-    index_aad,
-    index_about,
-    policy_digest,
     record_aad,
 )
 from salus.ledger.reading import prove_owner
-from salus.ledger.sharing_api import ATTACH_METADATA, AttachMetadata
-from salus.ledger.state import StateView
 from salus.ledger.transactions import MAX_TRANSACTION_BYTES
 from salus.records import clinical
-from salus.records.digest import BodySummary
 from salus.records.payload import safe_file_name
-from salus.records.record import RecordMetadata, RecordPlace, draw_key, draw_rid, encrypt_record, metadata_hash, seal_metadata
+from salus.records.record import draw_key, draw_rid
 from salus.records.scope import WHOLE_CATEGORY, year_of
 from salus.search import keyword
 from salus.search.extraction import extract
-from salus.search.index_keys import BY_POLICY, seal_index_key
 from salus.search.keyword import Keyword
 from salus.search.tags import make_tags
 from salus.symmetric import Random
 from salus.terminal.bodies import OUTGOING, Payload, Progress, no_progress
 from salus.terminal.sharing.bodies import RecordBodies
 from salus.terminal.sharing.entries import ERASED, SENT, STORED, SUPERSEDED, RecordEntry
+from salus.terminal.sharing.making import Making
 from salus.terminal.sharing.nodes import Nodes
 from salus.terminal.sharing.reading import Opened, Reading, verified_capsule
 from salus.terminal.sharing.scopes import OpenScope, Scopes
 from salus.terminal.sharing.shelf import Shelf
 from salus.terminal.sharing.words import Words
 
-_MARGIN_MS: Final = 10 * 60 * 1000
-"""Of clocks, and of an upload that takes its time."""
 CATEGORY_CODE: Final = "category"
 """A record's category is one of its keywords, so that readers can ask for it."""
 
@@ -126,6 +111,7 @@ class OwnerTerminal:
         self._now_ms = now_ms
         self._random = random
         self._outgoing = directory / OUTGOING
+        self._making = Making(nodes, bodies, now_ms, random)
         self.reading = Reading(nodes, bodies, directory, random)
 
     # --- looking ---
@@ -216,7 +202,7 @@ class OwnerTerminal:
         with Payload(one.path) as payload:
             self._bodies.check_room(payload)
             view = self._nodes.view()
-            content = self._content(
+            content = self._making.content(
                 view, scope, rid, key, one.sharing, payload, one.quarter, one.version, wanted.supersedes, progress
             )
             media_type, file_name, size_bytes = payload.media_type, payload.file_name, payload.size_bytes
@@ -234,7 +220,7 @@ class OwnerTerminal:
             period=scope.period,
             quarter=one.quarter,
             policy=one.sharing.text if one.sharing else "",
-            file_name=_plain_name(file_name),
+            file_name=safe_file_name(file_name),
             media_type=media_type,
             size_bytes=size_bytes,
             keywords=len(one.keywords),
@@ -256,7 +242,7 @@ class OwnerTerminal:
             self._forget(entry)
             raise
         stored = self._stored(entry, accepted.committed.hash)
-        self._publish_index_key(scope, parse_canonical(entry.policy) if entry.policy else None)
+        self._making.publish_index_key(scope, parse_canonical(entry.policy) if entry.policy else None)
         return stored
 
     def _stored(self, entry: RecordEntry, tx_hash: bytes) -> RecordEntry:
@@ -272,66 +258,6 @@ class OwnerTerminal:
     def _forget(self, entry: RecordEntry) -> None:
         self._shelf.remove(record_name(entry.rid))
         (self._outgoing / record_name(entry.rid)).unlink(missing_ok=True)
-
-    def _content(
-        self, view: StateView, scope: OpenScope, rid: bytes, key: bytes, sharing: Policy | None, payload: Payload, quarter: str,
-        version: int, supersedes: bytes | None, progress: Progress,
-    ) -> RecordContent:  # fmt: skip
-        """Encrypt, upload, seal the metadata, hand it in, encapsulate (records, steps 2 and 3)."""
-        network = self._nodes.network
-        place = RecordPlace(network, rid, scope.signer.scope)
-        keep_until_ms = max(self._now_ms(), self._nodes.ledger.time_ms) + 2 * sharing_constants(view).upload_kept_ms + _MARGIN_MS
-        with self._bodies.staged() as path:
-            with path.open("wb") as sink:
-                body = encrypt_record(
-                    payload.file, key, place, sink, lambda done: progress("encrypting", done, payload.size_bytes),
-                    random=self._random,
-                )  # fmt: skip
-            clouds = self._upload(path, body, keep_until_ms, progress)
-        metadata = RecordMetadata(
-            tuple(clouds), body.digest, body.size_bytes, body.suite, self._now_ms(), scope.category, quarter, payload.media_type,
-            _plain_name(payload.file_name), version, supersedes,
-        )  # fmt: skip
-        sealed = seal_metadata(metadata, key, place, self._random)
-        hashed = metadata_hash(network, rid, sealed)
-        kept = self._nodes.attach(view, METADATA, rid, hashed, ATTACH_METADATA, AttachMetadata(rid, sealed))
-        uploads: list[RecordUpload] = [self._bodies.keep(cloud, rid, body, sealed, keep_until_ms) for cloud in clouds]
-        aad = record_aad(network, rid, scope.signer.scope)
-        policy = record_policy(scope.signer.scope, sharing)
-        capsule = encapsulate(self._nodes.parameters(view), policy, key, aad, self._random).message()
-        return RecordContent(capsule, hashed, kept, digest_tag(network, body.digest), tuple(uploads))
-
-    def _upload(self, path: Path, body: BodySummary, keep_until_ms: int, progress: Progress) -> list[str]:
-        """Upload to every cloud that is wanted; one that fails is done without, as long as another keeps the body."""
-        kept, failure = [], None
-        for cloud in self._bodies.clouds():
-            try:
-                self._bodies.upload(cloud, path, body, keep_until_ms, progress)
-                kept.append(cloud)
-            except (Refused, TransportError) as error:
-                failure = error
-        if not kept and failure is not None:
-            raise failure
-        return kept
-
-    def _publish_index_key(self, scope: OpenScope, sharing: Policy | None) -> None:
-        """Publish the scope's index key for everyone whom the sharing policy lets in, once (records, step 8)."""
-        if sharing is None:
-            return
-        network, x = self._nodes.network, scope.signer.scope
-        policy = record_policy(x, sharing)
-        view = self._nodes.view()
-        if INDEX_KEYS.get(view, x + policy_digest(policy.text)) is not None:
-            return
-        secret = self._random(32)
-        capsule = encapsulate(self._nodes.parameters(view), policy, secret, index_aad(network, x), self._random).message()
-        sealed = seal_index_key(network, x, scope.index_key, BY_POLICY, index_about(network, x, capsule), secret)
-        draft = IndexKeyPublication(x, capsule, sealed, UNSIGNED)
-        try:
-            self._nodes.submit(signed_by_scope(draft, scope.signer, self._random))
-        except Refused as refused:
-            if refused.reason != "already-done":
-                raise
 
     # --- changing ---
 
@@ -353,7 +279,7 @@ class OwnerTerminal:
         accepted = self._nodes.submit(signed_by_scope(draft, scope.signer, self._random))
         changed = replace(entry, policy=sharing.text if sharing else "", tx_hash=accepted.committed.hash)
         self._shelf.put(record_name(rid), changed)
-        self._publish_index_key(scope, sharing)
+        self._making.publish_index_key(scope, sharing)
         return changed
 
     def rotate(self, rid: bytes, progress: Progress = no_progress) -> RecordEntry:
@@ -372,7 +298,7 @@ class OwnerTerminal:
                 self.reading.write(opened, plain, progress)
                 with Payload(plain) as payload:
                     payload.media_type = opened.metadata.media_type
-                    content = self._content(
+                    content = self._making.content(
                         view, scope, rid, draw_key(self._random), sharing, payload, entry.quarter, opened.metadata.version,
                         opened.metadata.supersedes, progress,
                     )  # fmt: skip
@@ -433,7 +359,3 @@ class OwnerTerminal:
 def record_name(rid: bytes) -> str:
     """Name of a record's entry on the shelf."""
     return f"record-{rid.hex()}"
-
-
-def _plain_name(file_name: str) -> str:
-    return safe_file_name(file_name)
