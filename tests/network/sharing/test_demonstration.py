@@ -117,3 +117,12 @@ def test_the_search_for_canaries_finds_what_is_public_and_what_was_received(demo
     assert betrayed(home / "node-0", "role:researcher@2024")
     for canary in (NAME, LINE, CODE, WORD):
         assert betrayed(home / "institution-st-anne.board", canary)
+
+
+def test_real_records_are_shared_and_found(shared_data: Path) -> None:
+    report = run_demo(DemoOptions(records=(shared_data / "hl7v2", shared_data / "ccda")))
+    assert len(report["searches"]) == 10
+    for search in report["searches"]:
+        assert search["found"] == search["expected"] != []
+    assert all(s["sha256"] == s["received_sha256"] for s in report["sharing"])
+    assert report["access_log_complete"] is True
