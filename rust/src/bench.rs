@@ -103,6 +103,11 @@ pub fn bench_native(py: Python<'_>, name: &str, iterations: usize) -> PyResult<f
     if iterations == 0 || iterations > MAX_ITERATIONS {
         return Err(refuse("a loop has 1 to 2^20 iterations"));
     }
-    py.detach(|| ristretto(name, iterations).or_else(|| bls(name, iterations)).or_else(|| ed25519(name, iterations)).or_else(|| crate::bench_index::bench_index(name, iterations)))
-        .ok_or_else(|| refuse("there is no such bench"))
+    py.detach(|| {
+        ristretto(name, iterations)
+            .or_else(|| bls(name, iterations))
+            .or_else(|| ed25519(name, iterations))
+            .or_else(|| crate::bench_index::bench_index(name, iterations))
+    })
+    .ok_or_else(|| refuse("there is no such bench"))
 }

@@ -272,6 +272,7 @@ def body_leaves(data: bytes | bytearray | memoryview, segment_bytes: int) -> byt
 64 MiB; on the calling thread, without the interpreter's lock."""
 
 def body_node(left: bytes, right: bytes) -> bytes: ...
+
 @final
 class BodyTree:
     """Merkle tree (shape of RFC 6962) over leaves that arrive in order; holds log2(n) hashes."""
