@@ -392,4 +392,7 @@ class LedgerClient(Asking):
 
     def _awaits_proof(self, tx_hash: bytes) -> bool:
         """Whether a node says that it is committed, and the next block will prove it; one that lies makes us wait in vain."""
-        return self._each(OUTCOME, OutcomeRequest(tx_hash).encode(), Outcome.decode, 1).state == COMMITTED
+        try:
+            return self._each(OUTCOME, OutcomeRequest(tx_hash).encode(), Outcome.decode).state == COMMITTED
+        except (Refused, TransportError):
+            return False  # nobody knows of it: the refusal stands
