@@ -6,17 +6,15 @@ To add a part, append ``(what it measures, function)`` to :data:`PARTS`, as in :
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Final
 
 from salus.bench.abpre_peers import peers
 from salus.bench.abpre_scheme import scheme, sizes
 from salus.bench.bls_primitives import bls_primitives
-from salus.bench.consultation import publish
-from salus.bench.model import Context, PartFunction, Progress, Result, no_progress, run_parts
-from salus.bench.plots import draw
+from salus.bench.model import PartFunction, Progress, Result, no_progress
 from salus.bench.properties import properties
+from salus.bench.running import run_bench
 from salus.bench.threshold import thresholds
 from salus.symmetric import Random
 
@@ -40,15 +38,8 @@ def run(
     random: Random = os.urandom,
     docs_dir: Path | None = None,
 ) -> Result:
-    """Run the bench, as :func:`salus.bench.consultation.run` does; one core unless a row says otherwise.
+    """Run the bench, as :func:`salus.bench.running.run_bench` does; one core unless a row says otherwise.
 
     :raises SalusError: the directory cannot be written, or matplotlib is missing for the plots.
     """
-    with tempfile.TemporaryDirectory(prefix="salus-bench-") as work:
-        result = run_parts(NAME, PARTS, Context(quick=quick, random=random, work=Path(work)), progress)
-    if output_dir is not None:
-        result.write(output_dir)
-        draw(result.plots, output_dir)
-    if docs_dir is not None:
-        publish(result, docs_dir)
-    return result
+    return run_bench(NAME, PARTS, output_dir, quick, progress, random, docs_dir)

@@ -7,17 +7,16 @@ returns a :class:`.model.Part`. Parts run in order, and later ones find the prim
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Final
 
 from salus.bench.claims import table_6
 from salus.bench.embedded import embedded_network
 from salus.bench.floors import floor_primitives
-from salus.bench.model import Context, PartFunction, Progress, Result, no_progress, run_parts, write_text
+from salus.bench.model import PartFunction, Progress, Result, no_progress
 from salus.bench.phases import admission, published_phases, repaired_phases
-from salus.bench.plots import draw
 from salus.bench.primitives import native_primitives
+from salus.bench.running import run_bench
 from salus.bench.sizes import message_sizes
 from salus.bench.tables import figure_4a, table_2, table_5, tables_3_and_4
 from salus.symmetric import Random
@@ -58,24 +57,4 @@ def run(
     :param progress: called before each part with what comes, how many parts are done, and how many there are.
     :raises SalusError: the directory cannot be written, or matplotlib is missing for the plots.
     """
-    with tempfile.TemporaryDirectory(prefix="salus-bench-") as work:
-        context = Context(quick=quick, random=random, work=Path(work))
-        result = run_parts(NAME, PARTS, context, progress)
-    if output_dir is not None:
-        result.write(output_dir)
-        draw(result.plots, output_dir)
-    if docs_dir is not None:
-        publish(result, docs_dir)
-    return result
-
-
-def publish(result: Result, docs_dir: Path) -> Path:
-    """Write the page for the site and its plots; returns the page's path.
-
-    :raises SalusError: the directory cannot be written.
-    """
-    plots = docs_dir / result.bench
-    draw(result.plots, plots, ("svg",))
-    page = docs_dir / f"{result.bench}.md"
-    write_text(page, result.markdown(plots_below=result.bench, sources_at="../../"))
-    return page
+    return run_bench(NAME, PARTS, output_dir, quick, progress, random, docs_dir)

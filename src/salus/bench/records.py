@@ -10,12 +10,10 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Final
 
-from salus.bench.model import Cell, Context, Part, PartFunction, Plot, Progress, Result, Section, Target, no_progress, run_parts
-from salus.bench.plots import draw
+from salus.bench.model import Cell, Context, Part, PartFunction, Plot, Progress, Result, Section, Target, no_progress
 from salus.bench.records_streams import (
     Bench,
     all_cores,
@@ -23,6 +21,7 @@ from salus.bench.records_streams import (
     one_core,
     range_times,
 )
+from salus.bench.running import run_bench
 from salus.errors import SalusError
 from salus.symmetric import Random
 
@@ -153,16 +152,7 @@ def run(
     :param progress: called before each part with what comes, how many parts are done, and how many there are.
     :raises SalusError: the directory cannot be written, or matplotlib is missing for the plots.
     """
-    with tempfile.TemporaryDirectory(prefix="salus-bench-") as work:
-        result = run_parts(NAME, PARTS, Context(quick=quick, random=random, work=Path(work)), progress)
-    if output_dir is not None:
-        result.write(output_dir)
-        draw(result.plots, output_dir)
-    if docs_dir is not None:
-        from salus.bench.consultation import publish  # with it comes the whole network, which this bench does not need
-
-        publish(result, docs_dir)
-    return result
+    return run_bench(NAME, PARTS, output_dir, quick, progress, random, docs_dir)
 
 
 def _peak_over_idle(size_bytes: int) -> int:

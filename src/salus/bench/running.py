@@ -1,4 +1,4 @@
-"""Runs the parts of a bench of sharing and writes what they give."""
+"""Runs the parts of a bench and writes what they give: files, and the page of the site."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from salus.bench.model import Context, PartFunction, Progress, Result, run_parts
+from salus.bench.model import Context, PartFunction, Progress, Result, run_parts, write_text
 from salus.bench.plots import draw
 from salus.symmetric import Random
 
@@ -35,7 +35,17 @@ def run_bench(
         result.write(output_dir)
         draw(result.plots, output_dir)
     if docs_dir is not None:
-        from salus.bench.consultation import publish  # with it comes the whole network, which not every bench needs
-
         publish(result, docs_dir)
     return result
+
+
+def publish(result: Result, docs_dir: Path) -> Path:
+    """Write the page for the site and its plots; returns the page's path.
+
+    :raises SalusError: the directory cannot be written.
+    """
+    plots = docs_dir / result.bench
+    draw(result.plots, plots, ("svg",))
+    page = docs_dir / f"{result.bench}.md"
+    write_text(page, result.markdown(plots_below=result.bench, sources_at="../../"))
+    return page

@@ -6,14 +6,12 @@ Parts as in :mod:`salus.bench.consultation`; figures are of one core unless a co
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Final
 
-from salus.bench.consultation import publish
 from salus.bench.floors import floor_primitives
-from salus.bench.model import Context, PartFunction, Progress, Result, no_progress, run_parts
-from salus.bench.plots import draw
+from salus.bench.model import PartFunction, Progress, Result, no_progress
+from salus.bench.running import run_bench
 from salus.bench.search_index import index_sizes, look_ups, primitives
 from salus.bench.search_tokens import questions, tokens
 from salus.symmetric import Random
@@ -46,12 +44,4 @@ def run(
     :param progress: called before each part with what comes, how many parts are done, and how many there are.
     :raises SalusError: the directory cannot be written, or matplotlib is missing for the plots.
     """
-    with tempfile.TemporaryDirectory(prefix="salus-bench-") as work:
-        context = Context(quick=quick, random=random, work=Path(work))
-        result = run_parts(NAME, PARTS, context, progress)
-    if output_dir is not None:
-        result.write(output_dir)
-        draw(result.plots, output_dir)
-    if docs_dir is not None:
-        publish(result, docs_dir)
-    return result
+    return run_bench(NAME, PARTS, output_dir, quick, progress, random, docs_dir)

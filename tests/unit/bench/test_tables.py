@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from salus.bench import claims, consultation, floors, paper, phases
+from salus.bench import claims, consultation, floors, paper, phases, running
 from salus.bench.model import Context, Part, Plot, Result, Section, Target, csv_of, run_parts
 from salus.bench.plots import draw
 from salus.bench.timing import average_ms, best_ms, best_of_fresh_ms, median_ms
@@ -86,7 +86,7 @@ def test_table_6_has_the_papers_rows_and_more():
 def test_on_the_site_every_test_of_table_6_is_a_link_to_its_file(checkout, tmp_path):
     result = Result("toy", quick=True)
     result.add(claims.table_6(Context()))
-    page = consultation.publish(result, tmp_path / "docs" / "bench").read_text()
+    page = running.publish(result, tmp_path / "docs" / "bench").read_text()
     links = dict(re.findall(r"\| \[`(test_\w+)`\]\((\.\./\.\./tests/[^)]+)\)", page))
     named = {t.partition("::") for c in claims.CLAIMS for t in (c.published_test, c.repaired_test)}
     assert links == {name: f"../../{path}" for path, _, name in named}
