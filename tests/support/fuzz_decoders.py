@@ -9,6 +9,7 @@ written to a file, which replays as `python -m support.fuzz_decoders FILE`.
 from __future__ import annotations
 
 import random
+import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,8 @@ with atheris.instrument_imports(include=["salus", "support"]):
 
 MAX_INPUT_BYTES = 4096
 """Encodings of the smallest instances are far shorter; longer inputs only slow the search."""
+MEMORY_BYTES = 1 << 30
+"""What the fuzzer may allocate; it needs about 140 MiB. A decoder that asks for more ends in a MemoryError, which is found."""
 
 Decoder = Callable[[bytes], None]
 
@@ -119,7 +122,10 @@ def main() -> None:
     if corpus.is_dir():
         write_corpus(corpus)
     print(f"decoders: {len(DECODERS)}", flush=True)
-    atheris.Setup([sys.argv[0], f"-max_len={MAX_INPUT_BYTES}", *sys.argv[1:]], test_one_input, custom_mutator=mutate)
+    # libFuzzer's own limit compares the peak that getrusage tells, and that starts at the peak of whoever started this process.
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+    options = [f"-max_len={MAX_INPUT_BYTES}", "-rss_limit_mb=0"]
+    atheris.Setup([sys.argv[0], *options, *sys.argv[1:]], test_one_input, custom_mutator=mutate)
     atheris.Fuzz()
 
 
