@@ -123,7 +123,8 @@ def main() -> None:
         write_corpus(corpus)
     print(f"decoders: {len(DECODERS)}", flush=True)
     # libFuzzer's own limit compares the peak that getrusage tells, and that starts at the peak of whoever started this process.
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, hard))
     options = [f"-max_len={MAX_INPUT_BYTES}", "-rss_limit_mb=0"]
     atheris.Setup([sys.argv[0], *options, *sys.argv[1:]], test_one_input, custom_mutator=mutate)
     atheris.Fuzz()
