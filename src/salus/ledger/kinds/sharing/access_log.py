@@ -16,6 +16,11 @@ from salus.ledger.state import Overlay, StateView, Table
 from salus.ledger.transactions import BlockContext
 from salus.merkle import leaf_hash
 
+PUT: Final = "put"
+SUPERSEDED: Final = "superseded"
+REPOLICIED: Final = "repolicied"
+ROTATED: Final = "rotated"
+ERASED: Final = "erased"
 ASKED: Final = "asked"
 GRANTED: Final = "granted"
 DENIED: Final = "denied"
@@ -24,7 +29,10 @@ CONSENTED: Final = "consented"
 REFUSED: Final = "refused"
 DELEGATED: Final = "delegated"
 REVOKED: Final = "revoked"
-ACTS: Final = (ASKED, WAITING, GRANTED, DENIED, CONSENTED, REFUSED, DELEGATED, REVOKED)
+OF_RECORDS: Final = (PUT, SUPERSEDED, REPOLICIED, ROTATED, ERASED)
+OF_SHARES: Final = (ASKED, WAITING, GRANTED, DENIED, CONSENTED, REFUSED)
+OF_DELEGATIONS: Final = (DELEGATED, REVOKED)
+ACTS: Final = (*OF_RECORDS, *OF_SHARES, *OF_DELEGATIONS)
 
 
 class AccessEntry(Message, frozen=True):
