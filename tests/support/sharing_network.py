@@ -41,7 +41,7 @@ from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_membe
 from salus.ledger.kinds.sharing.scope_keys import ScopeKey
 from salus.network.embedded import EmbeddedNetwork
 from salus.node.node import Node
-from salus.records.record import RecordMetadata, RecordPlace, metadata_hash, seal_metadata
+from salus.records.record import RecordMetadata, RecordPlace, metadata_hash, record_id, seal_metadata
 from salus.search.index_keys import BY_DELEGATION, new_index_key, seal_index_key
 from support.embedded import PASSPHRASE
 
@@ -205,10 +205,11 @@ class Sharing:
         return mr.RecordContent(capsule, hashed, kept, tag, (upload,))
 
     def record(self, key: ScopeKey, policy: str = "", k: bytes = b"k" * 32, tags: bytes = b"") -> mr.RecordPut:
-        rid = self.random(16)
+        salt = self.random(16)
+        rid = record_id(self.id, key.scope, salt)
         chosen = tags or b"".join(sorted(self.random(16) for _ in range(8)))
         version = committee_state.key_version(self.view)
-        draft = mr.RecordPut(rid, key.scope, self.content(key, rid, policy, k), chosen, None, self.epoch, version, UNSIGNED)
+        draft = mr.RecordPut(rid, salt, key.scope, self.content(key, rid, policy, k), chosen, None, self.epoch, version, UNSIGNED)
         return signed_by_scope(draft, key, self.random)
 
     def put(self, key: ScopeKey, policy: str = "", k: bytes = b"k" * 32) -> bytes:

@@ -63,6 +63,7 @@ from salus.ledger.kinds.sharing.shares import seal_reason
 from salus.ledger.storage.interface import LedgerStore
 from salus.ledger.storage.memory import MemoryStore
 from salus.ledger.transactions import Registry
+from salus.records.record import record_id
 from salus.search.index_keys import BY_DELEGATION, seal_index_key
 from support.ledger_world import GENESIS_MS, REGISTRY, Chain, LedgerWorld, NodeKeys
 
@@ -179,6 +180,7 @@ class SharingChain(Chain):
     """A chain with what its parties hold in secret: shares of nodes, keys of owners and readers.
 
     :ivar points, shares: by (node's name, epoch), and by (purpose, name, epoch). :ivar c: attachments of delegations.
+    :ivar salts: of records' names.
     """
 
     world: SharingWorld
@@ -189,6 +191,7 @@ class SharingChain(Chain):
         self.shares: dict[tuple[str, str, int], sd.ScalarShare] = {}
         self.c: dict[bytes, bytes] = {}
         self.coins: dict[bytes, Coins] = {}
+        self.salts: dict[bytes, bytes] = {}
 
     @property
     def view(self) -> Any:
@@ -326,11 +329,19 @@ class SharingChain(Chain):
     def record(self, key: ScopeKey, policy: str = "", **parts: Any) -> mr.RecordPut:
         """A TX block, signed by the scope's key; ``parts`` replace fields of the draft."""
         world = self.world
-        rid = parts.pop("rid", None) or world.random(16)
+        rid = parts.pop("rid", None) or self.rid(key)
+        salt = parts.pop("salt", self.salts.get(rid, bytes(16)))
         tags = b"".join(sorted(world.random(16) for _ in range(8)))
         content = parts.pop("content", None) or self.content(key, rid, policy)
-        draft = mr.RecordPut(rid, key.scope, content, tags, None, self.epoch, 1, UNSIGNED)
+        draft = mr.RecordPut(rid, salt, key.scope, content, tags, None, self.epoch, 1, UNSIGNED)
         return signed_by_scope(replace(draft, **parts), key, world.random)
+
+    def rid(self, key: ScopeKey) -> bytes:
+        """The name of a record of a scope, whose salt is kept for :meth:`record`."""
+        salt = self.world.random(16)
+        rid = record_id(self.world.network, key.scope, salt)
+        self.salts[rid] = salt
+        return rid
 
     def put(self, key: ScopeKey, policy: str = "", **parts: Any) -> bytes:
         """Commit a record; returns its rid."""

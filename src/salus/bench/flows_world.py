@@ -56,6 +56,7 @@ from salus.records.record import (
     encrypt_record,
     metadata_hash,
     open_metadata,
+    record_id,
     seal_metadata,
 )
 from salus.records.streams import Discard
@@ -241,7 +242,8 @@ class FlowWorld:
 
     def store(self, source: Path, policy: str, stages: Stages) -> Stored:
         """The first flow: a file under ``own:<x> or (policy)``."""
-        rid, k, cloud, random = self.random(16), self.random(32), self.network.cloud_name, self.random
+        salt, k, cloud, random = self.random(16), self.random(32), self.network.cloud_name, self.random
+        rid = record_id(self.id, self.owner.scope, salt)
         place, until = RecordPlace(self.id, rid, self.owner.scope), self.network.now_ms() + _DAY_MS
         encrypted = source.with_suffix(".encrypted")
         with stages.stage("encrypt and digest"), source.open("rb") as plain, encrypted.open("wb") as sink:
@@ -268,7 +270,7 @@ class FlowWorld:
             tags = make_tags(self.id, self.owner.scope, rid, self.index_key, words, False, random)
             content = mr.RecordContent(capsule, hashed, kept, tag, (upload_receipt,))
             version = committee_state.key_version(view)
-            draft = mr.RecordPut(rid, self.owner.scope, content, tags, None, self.epoch(view), version, UNSIGNED)
+            draft = mr.RecordPut(rid, salt, self.owner.scope, content, tags, None, self.epoch(view), version, UNSIGNED)
             signed = signed_by_scope(draft, self.owner, random)
         self.commit(signed, stages)
         return Stored(rid, k, source.stat().st_size, body.size_bytes)

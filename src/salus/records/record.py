@@ -38,7 +38,8 @@ _SALT_BYTES: Final = 16
 class RecordPlace(msgspec.Struct, frozen=True):
     """Where a record belongs; everything of it opens only there.
 
-    :ivar network: 32 bytes. :ivar rid: 16 random bytes. :ivar scope: x of the scope's attribute ``own:<x>``, 32 bytes.
+    :ivar network: 32 bytes. :ivar rid: of :func:`record_id`, 16 bytes.
+    :ivar scope: x of the scope's attribute ``own:<x>``, 32 bytes.
     """
 
     network: bytes
@@ -134,9 +135,19 @@ class SealedMetadata(Message, frozen=True):
     ciphertext: Annotated[bytes, Size(PADDED_BYTES + 16, METADATA_BYTES_MAX + 16)]
 
 
-def draw_rid(random: Random = os.urandom) -> bytes:
-    """A record's name: 16 random bytes."""
-    return random(RID_BYTES)
+def record_id(network: bytes, scope: bytes, salt: bytes) -> bytes:
+    """A record's rid: ``H2("record-id"; network, x, salt)``, its first 16 bytes (records, step 1).
+
+    It is of one scope by its name, so that nobody claims it, and what was signed for it, for a scope of their own.
+
+    :param scope: x, 32 bytes. :param salt: 16 fresh random bytes, which keep the name apart from x until the record is put.
+    """
+    return h2(labels.RECORD_ID, labels.SUITE_RECORDS_2, network, scope, salt)[:RID_BYTES]
+
+
+def draw_salt(random: Random = os.urandom) -> bytes:
+    """The salt of a record's name: 16 random bytes."""
+    return random(_SALT_BYTES)
 
 
 def draw_key(random: Random = os.urandom) -> bytes:

@@ -29,6 +29,7 @@ from salus.ledger.kinds.sharing.messages.records import RecordContent, RecordEra
 from salus.ledger.kinds.sharing.messages.scopes import InstitutionScope
 from salus.ledger.kinds.sharing.messages.shares import ShareItem, ShareRequest
 from salus.ledger.kinds.sharing.scope_keys import ScopeKey
+from salus.records.record import record_id
 from salus.sim.ledger_parties import LedgerParties
 from salus.sim.scenario import START_MS
 
@@ -72,7 +73,7 @@ class SharingParties(LedgerParties):
         wishes.append((self._grant(reader.name),))
         first, second, third = (self._record(committee, scope) for _ in range(3))
         # Two records under one rid exclude each other.
-        rival = self._record(committee, scope, third.rid)
+        rival = self._record(committee, scope, third.salt)
         wishes += [(first.encode(),), (second.encode(),), (third.encode(), rival.encode())]
         wishes += [(self._key_request(reader.name),), (self._share_request(reader.name, first.rid),)]
         erase = signed_by_scope(RecordErase(second.rid, 2, UNSIGNED), scope, self._random)
@@ -93,8 +94,9 @@ class SharingParties(LedgerParties):
         draft = grants.AttributeGrant(institution, ("role:doctor",), 2023, 2024, START_MS + 24 * _HOUR_MS, 1, UNSIGNED)
         return attributes.grant_attributes(self.network, "salus/centre", self._centre, draft, self._random).encode()
 
-    def _record(self, committee: Committee, key: ScopeKey, rid: bytes = b"", victim: ScopeKey | None = None) -> RecordPut:
-        random, rid = self._random, rid or self._random(16)
+    def _record(self, committee: Committee, key: ScopeKey, salt: bytes = b"", victim: ScopeKey | None = None) -> RecordPut:
+        random, salt = self._random, salt or self._random(16)
+        rid = record_id(self.network, key.scope, salt)
         policy = record_policy(key.scope, parse(POLICY))
         if victim is not None:
             policy = any_of(policy, attribute(victim.attribute))
@@ -112,7 +114,7 @@ class SharingParties(LedgerParties):
         kept = attachments.gather_receipts(self.network, committee, public, *about, signed)
         content = RecordContent(capsule, metadata, kept, tag, (upload,))
         tags = b"".join(sorted(random(16) for _ in range(8)))
-        draft = RecordPut(rid, key.scope, content, tags, None, _EPOCH, _EPOCH, UNSIGNED)
+        draft = RecordPut(rid, salt, key.scope, content, tags, None, _EPOCH, _EPOCH, UNSIGNED)
         return signed_by_scope(draft, key, random)
 
     def _escape(self, committee: Committee, attacker: ScopeKey, victim: ScopeKey) -> RecordPut:

@@ -38,7 +38,7 @@ def owned(granted: SharingChain) -> Owned:
 def test_a_wrong_partial_convicts_its_node_and_the_reader_still_gets_the_record(granted: SharingChain, owned: Owned) -> None:
     chain, world, committee = granted, granted.world, granted.committee()
     owner, own_key = owned
-    rid = world.random(16)
+    rid = chain.rid(owner)
     k = world.random(32)
     chain.put(owner, rid=rid, content=chain.content(owner, rid, k=k))
     delegation = chain.delegate(owner, own_key)

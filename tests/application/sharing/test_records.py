@@ -65,8 +65,10 @@ def test_what_a_record_needs(chain: SharingChain, owner: ScopeKey) -> None:
         return resigned(chain, owner, good, content=replace(content, **parts))
 
     cases = [
-        (replace(good, rid=bytes(16)), "bad-signature"),
-        (resigned(chain, owner, good, rid=bytes(16)), "bad-capsule"),
+        (replace(good, salt=bytes(16)), "wrong-scope"),
+        (resigned(chain, owner, good, rid=bytes(16)), "wrong-scope"),
+        (resigned(chain, owner, good, salt=bytes(16)), "wrong-scope"),
+        (resigned(chain, owner, good, rid=other.rid, salt=other.salt), "bad-capsule"),
         (replace(good, tags=other.tags), "bad-signature"),
         (resigned(chain, owner, good, tags=bytes(128)), "bad-tags"),
         (resigned(chain, owner, good, epoch=2), "wrong-epoch"),
@@ -95,7 +97,7 @@ def test_what_a_record_needs(chain: SharingChain, owner: ScopeKey) -> None:
 
 def escaping(chain: SharingChain, attacker: ScopeKey, victim: ScopeKey, shape: str) -> RecordPut:
     """A record of the attacker's whose policy pulls the victim's delegation onto it."""
-    world, rid = chain.world, chain.world.random(16)
+    world, rid = chain.world, chain.rid(attacker)
     own, theirs = attribute(attacker.attribute), attribute(victim.attribute)
     policy = {
         "beside": any_of(own, theirs),
@@ -125,7 +127,7 @@ def test_no_record_pulls_anothers_scope_onto_itself(
 
 def test_nobody_signs_for_anothers_scope(chain: SharingChain, owner: ScopeKey, monkeypatch: pytest.MonkeyPatch) -> None:
     attacker = chain.owner("attacker")
-    rid = chain.world.random(16)
+    rid = chain.rid(owner)
     content = chain.content(owner, rid)
     forged = signed_by_scope(
         replace(chain.record(owner, rid=rid, content=content), signature=UNSIGNED), attacker, chain.world.random
@@ -254,7 +256,7 @@ def test_one_bad_capsule_among_many_is_named_and_the_others_go_through(chain: Sh
 
 
 def test_two_records_of_one_body_or_one_rid_in_a_block(chain: SharingChain, owner: ScopeKey) -> None:
-    rid = chain.world.random(16)
+    rid = chain.rid(owner)
     one, two = chain.record(owner, rid=rid), chain.record(owner, rid=rid)
     assert chain.propose([one.encode(), two.encode()]) == [one.encode()]
     copy = chain.record(owner)
@@ -266,7 +268,7 @@ def test_two_records_of_one_body_or_one_rid_in_a_block(chain: SharingChain, owne
 def test_the_largest_record_fits_into_a_transaction(chain: SharingChain, owner: ScopeKey) -> None:
     """128 attributes with long names and 2,048 tags; and what costs nodes most is looked at only once the owner has signed."""
     policy = " and ".join(f"site:{number:03}".ljust(64, "x") + "@2025" for number in range(127))
-    rid = chain.world.random(16)
+    rid = chain.rid(owner)
     tags = b"".join(sorted(chain.world.random(16) for _ in range(2048)))
     put = chain.record(owner, policy, rid=rid, tags=tags)
     assert 60 * 1024 < len(put.encode()) <= MAX_TRANSACTION_BYTES

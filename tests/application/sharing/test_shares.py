@@ -47,7 +47,7 @@ def test_a_share_through_a_delegation_opens_the_record(granted: SharingChain, ow
     """The whole way: put, delegate, ask, judge, transform, grant; the reader opens the record's key."""
     chain, world = granted, granted.world
     owner, own_key = owned
-    rid = chain.world.random(16)
+    rid = chain.rid(owner)
     k = world.random(32)
     chain.put(owner, rid=rid, content=chain.content(owner, rid, k=k))
     delegation = chain.delegate(owner, own_key)

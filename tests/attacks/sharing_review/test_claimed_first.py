@@ -1,28 +1,46 @@
-"""Known and open: receipts for a record name its id and its body, but not its scope.
+"""Claim: nobody claims the name of somebody else's record, and what nodes and clouds signed for it, for a scope of their own.
 
-Who sees a put before it is committed (a node, a check node) and owns a scope may claim the id and the receipts for a record of
-its own. This is what it gains: the owner has to put again, under a fresh id. The claimed record opens nothing.
+Who sees a put before it is committed (a node, a check node) and owns a scope could: receipts name a record's id and its body, and
+an id was free for whoever came first. The claimed record opened nothing; its owner had to upload and put again, as often as
+somebody wanted. Now an id is of one scope by its name.
 """
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
-from salus.abpre.opening import decapsulate
+from salus.ledger.kinds.sharing import records
+from salus.ledger.kinds.sharing.messages.records import RecordPut
 from support.sharing_world import SharingChain
 
 
-def test_who_claims_a_record_first_delays_its_owner_and_reads_nothing(chain: SharingChain) -> None:
-    victim, thief = chain.owner("victim"), chain.owner("thief")
-    content = chain.content(victim, b"r" * 16, k=b"v" * 32)
-    put = chain.record(victim, rid=b"r" * 16, content=content)
-    assert chain.reason(put) == ""
-    moved = chain.record(thief, rid=put.rid, content=content)
-    assert chain.reason(moved) == "wrong-scope"  # the capsule is bound to its scope
-    claimed = replace(content, capsule=chain.capsule(thief, put.rid, k=b"t" * 32))
-    chain.commit(chain.record(thief, rid=put.rid, content=claimed))
+def claimed(chain: SharingChain, put: RecordPut) -> RecordPut:
+    """The victim's put as a thief's: its id, body and receipts, a capsule and a signature of the thief's own."""
+    thief = chain.owner("thief")
+    moved = replace(put.content, capsule=chain.capsule(thief, put.rid, k=b"t" * 32))
+    return chain.record(thief, rid=put.rid, salt=put.salt, content=moved)
+
+
+@pytest.mark.parametrize("repaired", [True, False])
+def test_nobody_claims_a_record_first(chain: SharingChain, monkeypatch: pytest.MonkeyPatch, repaired: bool) -> None:
+    victim = chain.owner("victim")
+    put = chain.record(victim)
+    theft = claimed(chain, put)
+    if repaired:
+        assert chain.reason(theft) == "wrong-scope"
+        assert chain.reason(put) == ""
+        return
+    monkeypatch.setattr(records, "record_id", lambda network, scope, salt: put.rid)
+    chain.commit(theft)
     assert chain.reason(put) == "duplicate-record"
-    opened = decapsulate(chain.parameters, chain.key(thief), chain.verified_capsule(put.rid))
-    assert opened == b"t" * 32  # the thief's own key, which is not the body's
-    again = chain.put(victim)
-    assert opened != decapsulate(chain.parameters, chain.key(victim), chain.verified_capsule(again))
+
+
+def test_nor_does_another_salt_give_the_name(chain: SharingChain) -> None:
+    victim, thief = chain.owner("victim"), chain.owner("thief")
+    put = chain.record(victim)
+    for salt in (put.salt, bytes(16), chain.world.random(16)):
+        content = chain.content(thief, put.rid)  # nodes and clouds sign for any id, before they know whose it is
+        assert chain.reason(chain.record(thief, rid=put.rid, salt=salt, content=content)) == "wrong-scope"
+    chain.commit(put)
+    assert records.RECORDS.need(chain.view, put.rid).scope == victim.scope

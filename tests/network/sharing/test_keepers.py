@@ -20,7 +20,7 @@ from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_scope
 from salus.ledger.kinds.sharing.scope_keys import ScopeKey
 from salus.ledger.reading import prove_owner, prove_reader
 from salus.network.embedded import EmbeddedNetwork
-from salus.records.record import RecordPlace, encrypt_record, metadata_hash
+from salus.records.record import RecordPlace, encrypt_record, metadata_hash, record_id
 from support.embedded import CHEAP, PASSPHRASE
 from support.sharing_network import DAY_MS, Sharing
 
@@ -32,7 +32,8 @@ class Stored:
     """A record with a body at the cloud."""
 
     def __init__(self, world: Sharing, owner: ScopeKey, clouds: int = 1) -> None:
-        self.world, self.owner, self.rid, self.k = world, owner, world.random(16), world.random(32)
+        self.world, self.owner, self.salt, self.k = world, owner, world.random(16), world.random(32)
+        self.rid = record_id(world.id, owner.scope, self.salt)
         sink = io.BytesIO()
         place = RecordPlace(world.id, self.rid, owner.scope)
         self.summary = encrypt_record(io.BytesIO(CANARY.encode() * 40), self.k, place, sink, random=world.random)
@@ -58,7 +59,7 @@ class Stored:
         tag = records.digest_tag(world.id, self.summary.digest)
         content = mr.RecordContent(made.capsule, hashed, kept, tag, tuple(self.keep(cloud=cloud) for cloud in self.clouds))
         put = mr.RecordPut(
-            self.rid, owner.scope, content, draft.tags, None, draft.epoch, draft.key_version, UNSIGNED
+            self.rid, self.salt, owner.scope, content, draft.tags, None, draft.epoch, draft.key_version, UNSIGNED
         )  # fmt: skip
         world.commit(signed_by_scope(put, owner, world.random))
 

@@ -26,10 +26,11 @@ from salus.records.record import (
     decrypt_record_bytes,
     decrypt_record_file,
     draw_key,
-    draw_rid,
+    draw_salt,
     encrypt_record,
     metadata_hash,
     open_metadata,
+    record_id,
     seal_metadata,
 )
 from salus.records.streams import Discard
@@ -115,8 +116,11 @@ def test_places_have_their_sizes() -> None:
     for parts in ((b"", PLACE.rid, PLACE.scope), (PLACE.network, b"short", PLACE.scope), (PLACE.network, PLACE.rid, b"")):
         with pytest.raises(ValueError, match="bytes, not"):
             RecordPlace(*parts)
-    assert (len(draw_rid()), len(draw_key())) == (16, 32)
-    assert draw_rid() != draw_rid()
+    assert (len(draw_salt()), len(draw_key())) == (16, 32)
+    assert draw_salt() != draw_salt()
+    rids = {record_id(*place) for place in ((b"n", b"x", b"s"), (b"m", b"x", b"s"), (b"n", b"y", b"s"), (b"n", b"x", b"t"))}
+    assert len(rids) == 4
+    assert {len(rid) for rid in rids} == {16}
 
 
 # --- sealed metadata ---
@@ -237,7 +241,7 @@ def test_metadata_with_the_longest_names_fits() -> None:
 
 def test_a_correction_names_what_it_supersedes() -> None:
     older, newer = put(b"old words")[1], put(b"new words")[1]
-    rid = draw_rid(seeded("rid"))
+    rid = record_id(PLACE.network, PLACE.scope, draw_salt(seeded("rid")))
     newer = msgspec.structs.replace(newer, version=2, supersedes=rid).check()
     check_supersedes(newer, older, rid)
     for wrong in (

@@ -39,7 +39,7 @@ from salus.ledger.reading import prove_owner
 from salus.ledger.transactions import MAX_TRANSACTION_BYTES
 from salus.records import clinical
 from salus.records.payload import safe_file_name
-from salus.records.record import draw_key, draw_rid
+from salus.records.record import draw_key, draw_salt, record_id
 from salus.records.scope import WHOLE_CATEGORY, year_of
 from salus.search import keyword
 from salus.search.extraction import extract
@@ -198,7 +198,8 @@ class OwnerTerminal:
         if wanted.supersedes is not None:
             whole = self.entry(wanted.supersedes).period == WHOLE_CATEGORY
         scope = self._scopes.open(one.category, WHOLE_CATEGORY if whole else one.quarter, self._now_ms())
-        rid, key = draw_rid(self._random), draw_key(self._random)
+        salt, key = draw_salt(self._random), draw_key(self._random)
+        rid = record_id(self._nodes.network, scope.signer.scope, salt)
         with Payload(one.path) as payload:
             self._bodies.check_room(payload)
             view = self._nodes.view()
@@ -210,7 +211,7 @@ class OwnerTerminal:
         network, found = self._nodes.network, list(tokens.values())
         tags = make_tags(network, scope.signer.scope, rid, scope.index_key, found, wanted.discoverable, self._random)
         draft = RecordPut(
-            rid, scope.signer.scope, content, tags, wanted.supersedes, self._nodes.epoch(view), key_version(view), UNSIGNED
+            rid, salt, scope.signer.scope, content, tags, wanted.supersedes, self._nodes.epoch(view), key_version(view), UNSIGNED
         )
         raw = signed_by_scope(draft, scope.signer, self._random).encode()
         entry = RecordEntry(

@@ -39,7 +39,7 @@ from salus.ledger.kinds.sharing.scopes import find_scope
 from salus.ledger.signatures import AnyClaim, CapsuleClaim, Claim, decoded_capsule
 from salus.ledger.state import Overlay, StateView, Table
 from salus.ledger.transactions import BlockContext, KindSpec, Transaction
-from salus.records.record import CLOUDS_MAX
+from salus.records.record import CLOUDS_MAX, record_id
 from salus.search.index_keys import SealedIndexKey
 from salus.search.tags import Tags, check_tags_form
 from salus.symmetric import Random, h2
@@ -187,6 +187,9 @@ class _Put:
     def check(self, view: StateView, context: BlockContext, tx: Transaction[RecordPut]) -> list[AnyClaim]:
         put = tx.message
         refuse_unless(RECORDS.get(view, put.rid) is None, "duplicate-record", put.rid.hex())
+        # Else who sees it before it is committed claims rid and receipts for a scope of its own.
+        named = record_id(context.network, put.scope, put.salt) == put.rid
+        refuse_unless(named, "wrong-scope", "the record's name is of another scope")
         scope = find_scope(view, put.scope)
         epoch = accepted_epoch(view, put.epoch, context.time_ms)
         refuse_unless(put.key_version == epoch.key_version, "wrong-epoch", f"the public values have version {epoch.key_version}")

@@ -47,6 +47,7 @@ class RecordContent(Message, frozen=True):
 class RecordPut(Message, frozen=True):
     """The TX block of a record, signed by V.
 
+    :ivar rid: :func:`salus.records.record.record_id` of (x, salt): no other scope can put a record of that name.
     :ivar scope: x, 32 bytes; opened before. :ivar tags: as :func:`salus.search.tags.make_tags` gives them.
     :ivar supersedes: rid of the older version, of the same scope, or None.
     :ivar epoch: of the committee when it was made, current or in grace. :ivar key_version: of the public values (Y, Z, OPRF).
@@ -55,6 +56,7 @@ class RecordPut(Message, frozen=True):
     KIND = "record.put"
 
     rid: Bytes16
+    salt: Bytes16
     scope: Bytes32
     content: RecordContent
     tags: Tags
