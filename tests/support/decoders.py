@@ -109,9 +109,12 @@ def golden_abpre(name: str) -> bytes:
 
 
 FHIR = b'{"resourceType":"Patient","name":[{"family":"A"}]}'
+FHIR_XML = b'<Basic xmlns="http://hl7.org/fhir"><code><coding><code value="a"/></coding></code></Basic>'
+VCF = b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n1\t2\trs3\tG\tA\t.\t.\tGENE=HFE\n"
 HL7 = b"MSH|^~\\&|A|B|C|D|20310304||ORU^R01|1|P|2.5\rPID|1||7^^^X||B^C\rOBX|1|NM|8867-4^Rate||72\r"
 CCDA = b'<ClinicalDocument xmlns="urn:hl7-org:v3"><title>x</title></ClinicalDocument>'
 DICOM = bytes(128) + b"DICM\x02\x00\x00\x00UL\x04\x00\x00\x00\x00\x00\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\x00"
+FORMATS = {"FHIR": FHIR, "FHIR in XML": FHIR_XML, "HL7 v2": HL7, "C-CDA": CCDA, "DICOM": DICOM, "VCF": VCF}
 BLOCK: Block = smallest(Block)
 C4GH_PRIVATE = (
     b"-----BEGIN CRYPT4GH PRIVATE KEY-----\n"
@@ -154,11 +157,11 @@ OTHER_DECODERS: dict[str, tuple[Decode, bytes]] = {
     "waveform header": (gives(parse_header, Header), b"r 1 250 10\nr.dat 16 200 16 0 0 0 0 ECG\n"),
     **{
         f"record, {name}": (gives(recognise_bytes, RecordInfo), seed)
-        for name, seed in {"FHIR": FHIR, "HL7 v2": HL7, "C-CDA": CCDA, "DICOM": DICOM, "other": b"%PDF-1.4\n"}.items()
+        for name, seed in {**FORMATS, "other": b"%PDF-1.4\n"}.items()
     },
     **{
         f"keywords, {name}": (gives(extract_bytes, Extraction), seed)
-        for name, seed in {"FHIR": FHIR, "HL7 v2": HL7, "C-CDA": CCDA, "DICOM": DICOM}.items()
+        for name, seed in FORMATS.items()
     },
 }
 """Name -> how to try it, and a valid input."""

@@ -1,26 +1,19 @@
 """C-CDA documents: title, kind, patient, date (HL7 CDA Release 2, clinical document header).
 
-XML by defusedxml: no DTD, no entities, nothing fetched. Elements are dropped as soon as they are read, with bounds on
-their number and depth, so a hostile document costs little memory.
+Elements are read by :mod:`.xml_stream` and dropped as soon as they are seen.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Final
-from xml.etree.ElementTree import Element, ParseError
-
-from defusedxml.common import DefusedXmlException  # type: ignore[import-untyped]
-from defusedxml.ElementTree import iterparse  # type: ignore[import-untyped]
+from xml.etree.ElementTree import Element
 
 from salus.errors import FormatError
-from salus.records.info import PARSE_BYTES_MAX, Peek, RecordInfo, compact_date, plural
+from salus.records.info import Peek, RecordInfo, compact_date
+from salus.records.xml_stream import elements
 
 MEDIA_TYPE: Final = "application/cda+xml"
-ELEMENTS_MAX: Final = 500_000
-"""The largest documents seen have 20,000 elements."""
-DEPTH_MAX: Final = 100
-"""CDA nests about 20 levels deep."""
 
 _ROOT: Final = re.compile(rb"<(?:[A-Za-z_][\w.-]{0,30}:)?ClinicalDocument[\s>]")
 _NAMESPACE: Final = b"urn:hl7-org:v3"
@@ -56,19 +49,11 @@ def walk(peek: Peek, walker: Walker) -> None:
 
     :raises FormatError: malformed, not a CDA document, or too large.
     """
-    if peek.size_bytes > PARSE_BYTES_MAX:
-        raise FormatError(f"XML of {peek.size_bytes} bytes is too large to be summarised (over {PARSE_BYTES_MAX})")
-    peek.stream.seek(0)
-    try:
-        for event, element in iterparse(peek.stream, events=("start", "end"), forbid_dtd=True):
-            if event == "start":
-                walker.enter(element)
-            else:
-                walker.leave(element)
-    except DefusedXmlException:
-        raise FormatError("the XML declares a document type or entities, which no C-CDA needs") from None
-    except (ParseError, ValueError, LookupError) as error:
-        raise FormatError(f"the XML is malformed: {error}") from None
+    for begins, element in elements(peek):
+        if begins:
+            walker.enter(element)
+        else:
+            walker.leave(element)
 
 
 class Walker:
@@ -76,8 +61,6 @@ class Walker:
 
     def __init__(self) -> None:
         self._path: list[str] = []
-        self._open: list[Element] = []
-        self._elements = 0
 
     def seen(self, path: list[str], element: Element) -> None:
         """An element below the root has been read, but for its children, which are gone.
@@ -88,18 +71,12 @@ class Walker:
     def enter(self, element: Element) -> None:
         """An element begins.
 
-        :raises FormatError: too many elements, nested too deeply, or the root is no CDA document's.
+        :raises FormatError: the root is no CDA document's.
         """
         name = element.tag.removeprefix(_V3)
         if not self._path and element.tag != f"{_V3}ClinicalDocument":
             raise FormatError("the root element is not a ClinicalDocument")
         self._path.append(name)
-        self._open.append(element)
-        self._elements += 1
-        if len(self._path) > DEPTH_MAX:
-            raise FormatError(f"the XML is nested more than {DEPTH_MAX} levels deep")
-        if self._elements > ELEMENTS_MAX:
-            raise FormatError(f"the XML has more than {plural(ELEMENTS_MAX, 'element')}")
 
     def leave(self, element: Element) -> None:
         """An element ends."""
@@ -107,9 +84,6 @@ class Walker:
             return
         self.seen(self._path, element)
         self._path.pop()
-        self._open.pop()
-        element.clear()
-        self._open[-1].remove(element)
 
 
 class _Header(Walker):

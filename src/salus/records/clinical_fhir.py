@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Any, Final
@@ -12,7 +11,7 @@ import msgspec
 from salus.errors import FormatError
 from salus.records import scope
 from salus.records.clinical_facts import ClinicalFacts, newest, parse_day
-from salus.records.fhir import LINE_BYTES_MAX, LINES_MAX, is_ndjson
+from salus.records.fhir import LINE_BYTES_MAX, LINES_MAX, content, is_ndjson
 from salus.records.info import Peek
 
 _Raw = msgspec.Raw
@@ -158,18 +157,13 @@ _GENETIC: Final = frozenset({"81252-9", "48018-6", "69548-6", "51968-6", "53037-
 
 
 def derive(peek: Peek) -> ClinicalFacts:
-    """Category and date of a FHIR file; of XML only the type of its root is known.
+    """Category and date of a FHIR file.
 
     :raises FormatError: malformed, or too large.
     """
-    start = peek.head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if start.startswith(b"<"):
-        root = re.search(rb"<([A-Z][A-Za-z]{1,63})", peek.head)
-        name = root[1].decode() if root else ""
-        return ClinicalFacts(_TYPES.get(name, scope.OTHER), None, f"FHIR {name} in XML")
     if is_ndjson(peek):
         return _of_many(_resources_of_lines(peek), "FHIR bulk data", None)
-    data = peek.read_all("FHIR JSON").removeprefix(b"\xef\xbb\xbf")
+    data = content(peek)
     resource = _decoded(data, _Resource)
     if resource.resource_type != "Bundle":
         return ClinicalFacts(_category(resource), _day(resource), f"FHIR {resource.resource_type}")

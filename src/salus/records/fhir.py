@@ -1,4 +1,4 @@
-"""FHIR: resources and bundles in JSON, bulk NDJSON, and (recognised only) XML.
+"""FHIR: resources and bundles in JSON, XML, and bulk NDJSON.
 
 Data, not models: one typed pass by msgspec reads the few members that are shown and skips the rest, so a bundle of a
 megabyte costs milliseconds. Sources: HL7 FHIR R4, sections Bundle, Patient, JSON representation.
@@ -13,7 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from salus.errors import FormatError
-from salus.records.info import HEAD_BYTES, PARSE_BYTES_MAX, Peek, RecordInfo, human_size, plural, printable
+from salus.records import fhir_xml
+from salus.records.info import HEAD_BYTES, PARSE_BYTES_MAX, Peek, RecordInfo, plural, printable
 
 MEDIA_TYPE_JSON: Final = "application/fhir+json"
 MEDIA_TYPE_NDJSON: Final = "application/fhir+ndjson"
@@ -25,7 +26,6 @@ LINES_MAX: Final = 100_000
 
 _RESOURCE_TYPE: Final = re.compile(r"[A-Z][A-Za-z]{1,63}")
 _HAS_TYPE: Final = re.compile(rb'"resourceType"\s*:\s*"[A-Z]')
-_XML_ROOT: Final = re.compile(rb"<([A-Z][A-Za-z]{1,63})[^<>]{0,2000}xmlns\s*=\s*[\"']http://hl7\.org/fhir[\"']")
 
 
 class _Resource(msgspec.Struct, rename="camel", gc=False):
@@ -69,7 +69,7 @@ def looks_like(peek: Peek) -> bool:
             and HEAD_BYTES < peek.size_bytes <= PARSE_BYTES_MAX
             and b'"resourceType"' in peek.read_all("JSON")
         )
-    return _XML_ROOT.search(peek.head) is not None
+    return fhir_xml.looks_like(peek)
 
 
 def recognise(peek: Peek) -> RecordInfo:
@@ -77,22 +77,30 @@ def recognise(peek: Peek) -> RecordInfo:
 
     :raises FormatError: malformed, or too large to be summarised.
     """
-    root = _XML_ROOT.search(peek.head)
-    if root is not None and peek.head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        return RecordInfo.of("fhir", MEDIA_TYPE_XML, f"FHIR {root[1].decode()} (XML)", [("size", human_size(peek.size_bytes))])
     if is_ndjson(peek):
         return _recognise_ndjson(peek)
-    data = peek.read_all("FHIR JSON").removeprefix(b"\xef\xbb\xbf")
+    media_type = MEDIA_TYPE_XML if fhir_xml.looks_like(peek) else MEDIA_TYPE_JSON
+    data = content(peek)
     resource = _decode(_resource_decoder, data)
     if resource.resource_type == "Bundle":
-        return _describe_bundle(_decode(_bundle_decoder, data))
-    return _describe_resource(resource)
+        return _describe_bundle(_decode(_bundle_decoder, data), media_type)
+    return _describe_resource(resource, media_type)
+
+
+def content(peek: Peek) -> bytes:
+    """The JSON of a resource or bundle, also of one in XML; not of NDJSON.
+
+    :raises FormatError: XML that is malformed; too large.
+    """
+    if fhir_xml.looks_like(peek):
+        return msgspec.json.encode(fhir_xml.read(peek))
+    return peek.read_all("FHIR JSON").removeprefix(b"\xef\xbb\xbf")
 
 
 def is_ndjson(peek: Peek) -> bool:
     """Whether FHIR JSON is bulk data: one resource in each line."""
     if peek.suffix == ".ndjson":
-        return True
+        return not fhir_xml.looks_like(peek)
     line, newline, rest = peek.head.partition(b"\n")
     return bool(newline) and line.rstrip().endswith(b"}") and rest.lstrip().startswith(b"{")
 
@@ -118,7 +126,7 @@ def _recognise_ndjson(peek: Peek) -> RecordInfo:
     return RecordInfo.of("fhir", MEDIA_TYPE_NDJSON, title, details)
 
 
-def _describe_bundle(bundle: _Bundle) -> RecordInfo:
+def _describe_bundle(bundle: _Bundle, media_type: str) -> RecordInfo:
     resources = [entry.resource for entry in bundle.entry if entry.resource is not None]
     for resource in resources:
         _check_type(resource)
@@ -136,12 +144,12 @@ def _describe_bundle(bundle: _Bundle) -> RecordInfo:
         ("conditions", _displays(resources, "Condition")),
         ("made", bundle.timestamp),
     ]
-    return RecordInfo.of("fhir", MEDIA_TYPE_JSON, title, details)
+    return RecordInfo.of("fhir", media_type, title, details)
 
 
-def _describe_resource(resource: _Resource) -> RecordInfo:
+def _describe_resource(resource: _Resource, media_type: str) -> RecordInfo:
     if resource.resource_type == "Patient":
-        return RecordInfo.of("fhir", MEDIA_TYPE_JSON, _patient(resource), [("id", _text(resource.id))])
+        return RecordInfo.of("fhir", media_type, _patient(resource), [("id", _text(resource.id))])
     what = _concept(resource.code) or _concept(resource.type) or _name(resource.name)
     details = [
         ("id", _text(resource.id)),
@@ -150,7 +158,7 @@ def _describe_resource(resource: _Resource) -> RecordInfo:
         ("time", _text(resource.effective_date_time)),
     ]
     title = f"FHIR {resource.resource_type}" + (f": {what}" if what else "")
-    return RecordInfo.of("fhir", MEDIA_TYPE_JSON, title, details)
+    return RecordInfo.of("fhir", media_type, title, details)
 
 
 def _patient(patient: _Resource) -> str:

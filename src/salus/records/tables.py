@@ -70,10 +70,9 @@ def recognise_csv(peek: Peek) -> RecordInfo:
 
     :raises FormatError: not text, no header, or rows of another width.
     """
-    peek.stream.seek(0)
     rows = number = 0
     header: list[str] | None = None
-    reader = csv.reader(_lines(peek), strict=True)
+    reader = csv.reader(lines(peek), strict=True)
     try:
         for row in reader:
             number += 1
@@ -96,11 +95,17 @@ def recognise_csv(peek: Peek) -> RecordInfo:
     return RecordInfo.of("csv", MEDIA_TYPE_CSV, title, [("columns", ", ".join(header[:20]))])
 
 
-def _lines(peek: Peek) -> Iterator[str]:
+def lines(peek: Peek, errors: str = "strict") -> Iterator[str]:
+    """The lines of a text file, at most :data:`LINES_MAX`, decoded from UTF-8.
+
+    :param errors: what becomes of bytes that are not UTF-8, as in :meth:`bytes.decode`.
+    :raises FormatError: a line is over :data:`LINE_BYTES_MAX`. :raises UnicodeDecodeError: not UTF-8, if ``errors`` is strict.
+    """
+    peek.stream.seek(0)
     for number in range(LINES_MAX):
         line = peek.stream.readline(LINE_BYTES_MAX + 1)
         if not line:
             return
         if len(line) > LINE_BYTES_MAX:
             raise FormatError(f"line {number + 1} of the table is over {LINE_BYTES_MAX} bytes")
-        yield line.decode("utf-8-sig" if number == 0 else "utf-8")
+        yield line.decode("utf-8-sig" if number == 0 else "utf-8", errors)

@@ -32,6 +32,7 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "dcm": ("http://dicom.nema.org/resources/ontology/dcm", "1.2.840.10008.2.16.4", "dcm"),
     "fma": ("http://sig.biostr.washington.edu/projects/fm/aboutfm", _OID + "6.119", "fma"),
     "radlex": ("http://www.radlex.org", "http://radlex.org", _OID + "6.256", "radlex"),
+    "dbsnp": ("http://www.ncbi.nlm.nih.gov/snp", "http://www.ncbi.nlm.nih.gov/projects/snp", _OID + "6.284", "dbsnp"),
     "actcode": ("http://terminology.hl7.org/codesystem/v3-actcode", _OID + "5.4", "actcode"),
 }
 """Short name -> what formats call the system, in normal form."""
@@ -49,6 +50,7 @@ _FORMS: Final = (
     ("cpt", re.compile(r"\d{4}[0-9fu]")),
     ("cvx", re.compile(r"\d{2,3}")),
     ("dcm", re.compile(r"\d{6}")),
+    ("dbsnp", re.compile(r"rs\d{1,12}")),
 )
 """What codes of the systems that people quote without naming them look like."""
 
@@ -61,6 +63,11 @@ def short_name(system: str) -> str:
     """
     bare = _URN.sub("", system, count=1).rstrip("/")
     return _SHORT.get(bare, bare)
+
+
+def known(short: str) -> bool:
+    """Whether this is the short name of a well-known system."""
+    return short in _NAMES
 
 
 def resembling(text: str) -> tuple[str, ...]:

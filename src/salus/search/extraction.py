@@ -18,7 +18,7 @@ from salus.errors import FormatError, StorageError
 from salus.records.file import recognise_peek
 from salus.records.info import Peek
 from salus.records.streams import open_source
-from salus.search import ccda, dicom, fhir, hl7v2
+from salus.search import ccda, dicom, fhir, hl7v2, tables, waveform
 from salus.search.collecting import Collector
 from salus.search.keyword import Keyword
 from salus.search.tags import WORDS_MAX
@@ -28,6 +28,9 @@ _READERS: Final[dict[str, Callable[[Peek, Collector], None]]] = {
     "dicom": dicom.collect,
     "hl7v2": hl7v2.collect,
     "ccda": ccda.collect,
+    "csv": tables.collect_csv,
+    "vcf": tables.collect_vcf,
+    "waveform": waveform.collect,
 }
 
 
@@ -35,8 +38,8 @@ class Extraction(msgspec.Struct, frozen=True):
     """Keywords of one record.
 
     :ivar keywords: at most 1,024, the owner's own first, then codes, then words.
-    :ivar left_out: how many more there were.
-    :ivar problem: why the file gave none although its format has some; empty if nothing is wrong.
+    :ivar left_out: how many more there were; of a kind with over 16,384, that many.
+    :ivar problem: why the file gave none although its format has some, or not all; empty if nothing is wrong.
     """
 
     keywords: tuple[Keyword, ...]
@@ -65,8 +68,9 @@ def extract_bytes(data: bytes, file_name: str = "", own: Iterable[Keyword] = (),
 
 def _extract(peek: Peek, own: Iterable[Keyword], words_max: int) -> Extraction:
     found = Collector()
-    problem = ""
-    read = _READERS.get(recognise_peek(peek).format)
+    recognised = recognise_peek(peek)
+    problem = recognised.problem
+    read = _READERS.get(recognised.format)
     if read is not None:
         try:
             read(peek, found)
@@ -80,4 +84,4 @@ def _extract(peek: Peek, own: Iterable[Keyword], words_max: int) -> Extraction:
             problem = f"its keywords could not be read ({type(error).__name__})"
     keywords = list(dict.fromkeys([*own, *found.keywords()]))
     kept = max(0, min(words_max, WORDS_MAX))
-    return Extraction(tuple(keywords[:kept]), max(0, len(keywords) - kept), problem)
+    return Extraction(tuple(keywords[:kept]), max(0, len(keywords) - kept), problem or found.note)

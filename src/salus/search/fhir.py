@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from salus.errors import FormatError
-from salus.records.fhir import LINE_BYTES_MAX, LINES_MAX, is_ndjson
+from salus.records.fhir import LINE_BYTES_MAX, LINES_MAX, content, is_ndjson
 from salus.records.info import Peek
 from salus.search.collecting import Collector
 
@@ -26,10 +26,8 @@ def collect(peek: Peek, found: Collector) -> None:
 
     :raises FormatError: malformed or too large.
     """
-    if peek.head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        raise FormatError("keywords are not drawn from FHIR in XML; convert it to JSON, or add words of your own")
     if not is_ndjson(peek):
-        _walk(_decode(peek.read_all("FHIR JSON").removeprefix(b"\xef\xbb\xbf"), ""), found)
+        _walk(_decode(content(peek), ""), found)
         return
     peek.stream.seek(0)
     for number in range(1, LINES_MAX + 2):

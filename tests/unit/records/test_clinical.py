@@ -125,9 +125,20 @@ def test_bundles() -> None:
     assert bundle().category == "other"
 
 
-def test_fhir_in_xml_is_known_by_its_root() -> None:
-    facts = derive_bytes(b'<?xml version="1.0"?><Condition xmlns="http://hl7.org/fhir"><id value="1"/></Condition>')
+def test_fhir_in_xml() -> None:
+    start = b'<?xml version="1.0"?><Condition xmlns="http://hl7.org/fhir"><id value="1"/>'
+    facts = derive_bytes(start + b'<onsetDateTime value="2024-05-06T07:08:09Z"/></Condition>')
+    assert (facts.category, facts.day) == ("condition", date(2024, 5, 6))
+    period = b'<onsetPeriod><start value="2023-01"/><end value="2023-02"/></onsetPeriod></Condition>'
+    assert derive_bytes(start + period).day == date(2023, 1, 1)
+    facts = derive_bytes(start + b"</Condition>")
     assert (facts.category, facts.day) == ("condition", None)
+    entry = (
+        b"<entry><resource>" + start.partition(b"?>")[2] + b'<recordedDate value="2022-02-03"/></Condition></resource></entry>'
+    )
+    facts = derive_bytes(b'<Bundle xmlns="http://hl7.org/fhir"><type value="collection"/>' + entry + b"</Bundle>")
+    assert (facts.category, facts.day) == ("condition", date(2022, 2, 3))
+    assert derive_bytes(start).category == "other"
 
 
 def hl7(*segments: str, kind: str = "ORU^R01") -> ClinicalFacts:

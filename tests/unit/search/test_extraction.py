@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from csv import DictReader
 from html import unescape
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,13 @@ import pytest
 from pydicom import dcmread
 
 from salus.errors import StorageError
+from salus.records.clinical import derive_bytes
+from salus.records.file import recognise_bytes
 from salus.search import keyword
 from salus.search.extraction import extract, extract_bytes
 from salus.search.keyword import own_keywords
 from salus.search.tags import WORDS_MAX
+from support.fhir_xml_writer import as_xml
 
 
 def files(data: Path, folder: str, *endings: str) -> list[Path]:
@@ -209,7 +214,7 @@ def test_own_words_come_first_and_codes_are_kept_longest() -> None:
         b"",
         b"%PDF-1.4\n",
         b'{"resourceType":"Obs',
-        b"a,b\n1,2\n",
+        b"a|b\n1|2\n",
         b"\xff\xfe\x00",
         b'{"resourceType":"Patient"}',
         bytes(132) + b"DICM",
@@ -225,10 +230,112 @@ def test_hostile_files() -> None:
     wide = json.dumps({"resourceType": "A", "x": [{"coding": [{"code": "c" * 5000}]}] * 1000}).encode()
     entities = b'<!DOCTYPE a [<!ENTITY b "c">]><ClinicalDocument xmlns="urn:hl7-org:v3">'
     entities += b'<code code="&b;" codeSystem="1"/></ClinicalDocument>'
-    xml = b'<Observation xmlns="http://hl7.org/fhir"><code><coding><code value="1"/></coding></code></Observation>'
-    for data in (deep, wide, entities, xml):
+    resource = entities.replace(b"ClinicalDocument", b"Observation").replace(b"urn:hl7-org:v3", b"http://hl7.org/fhir")
+    open_ended = b'<Observation xmlns="http://hl7.org/fhir"><code><coding><code value="1"/></coding></code>'
+    nested = b'<Observation xmlns="http://hl7.org/fhir">' + b"<extension>" * 200
+    other = b'<div xmlns="http://www.w3.org/1999/xhtml"><Observation xmlns="http://hl7.org/fhir"/></div>'
+    for data in (deep, wide, entities, resource, open_ended, nested, other):
         assert extract_bytes(data, "x.json").keywords == ()
-    assert "XML" in extract_bytes(xml).problem
+    for data, said in ((resource, "document type"), (open_ended, "malformed"), (nested, "levels deep"), (other, "no FHIR")):
+        assert said in extract_bytes(data, "x.xml").problem
+
+
+def test_tables_of_codes(shared_data: Path) -> None:
+    for name in ("observations", "conditions"):
+        path = shared_data / "vitals_csv" / f"{name}.csv"
+        rows = list(DictReader(StringIO(path.read_text("utf-8"))))
+        extraction = extract(path)
+        found = set(extraction.keywords)
+        assert (extraction.left_out, extraction.problem) == (0, "")
+        assert len(found) > 100
+        for row in rows:
+            assert {row["CODE"].lower()} & {k.partition("|")[2] for k in found if "|" in k}
+            assert set(keyword.words(row["DESCRIPTION"])) <= found
+        assert {k.partition("|")[2] for k in found if "|" in k} == {row["CODE"].lower() for row in rows}
+        # What is asked for by its code alone is found by it.
+        for one in list(found)[:50]:
+            asked = keyword.question(one.partition("|")[2] or one)
+            assert any(one in alternatives for alternatives in asked), one
+    patients = set(extract(shared_data / "vitals_csv" / "patients.csv").keywords)
+    assert {"birthdate", "gender"} <= patients
+    assert not patients & {"mosciski958", "maynard46", "somerville", "massachusetts"}
+
+
+def test_columns_of_tables() -> None:
+    header = b"Heart_Rate,code system,Code,DISPLAY,wc,snomed_ct_code\n"
+    found = extract_bytes(header + b"72,LN,8867-4,Heart rate,9,271649006\n7,,E11.9,Diabetes,8,\n", "t.csv").keywords
+    assert {k for k in found if "|" in k} == {"loinc|8867-4", "icd10cm|e11.9", "icd10|e11.9", "snomed|271649006"}
+    assert [k for k in found if "|" not in k] == ["heart", "rate", "code", "system", "display", "wc", "snomed", "ct", "diabetes"]
+    malformed = extract_bytes(header + b"1,2\n", "t.csv")
+    assert malformed.keywords == ()
+    assert "looks like CSV" in malformed.problem
+    remarks = b"day,description\n1,Mrs Roe feels better\n"
+    assert set(extract_bytes(remarks, "t.csv").keywords) == {"day", "description"}
+
+
+def test_variants(shared_data: Path) -> None:
+    for path in files(shared_data, "vcf", ".vcf"):
+        ids = {row.split("\t")[2] for row in path.read_text("utf-8").splitlines() if row and not row.startswith("#")}
+        expected = {f"dbsnp|{one}" for row in ids for one in row.split(";") if re.fullmatch(r"rs\d+", one)}
+        found = set(extract(path).keywords)
+        assert expected == found, path.name
+        assert all(len(keyword.question(k.partition("|")[2])[0]) == 2 for k in found)
+
+
+HEAD = b"##fileformat=VCFv4.2\n"
+COLUMNS = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tSMITH\n"
+
+
+def test_genes_of_variants() -> None:
+    vep = b'##INFO=<ID=CSQ,Number=.,Type=String,Description="Consequences. Format: Allele|Consequence|IMPACT|SYMBOL|Gene">\n'
+    infos = [
+        b"GENEINFO=BRCA1:672|NBR2:10230;CLNDN=Hereditary_breast", b"ANN=A|missense|MODERATE|TP53|ENSG1|x,A|y|LOW|WRAP53|z",
+        b"DP=3;CSQ=A|stop|HIGH|CFTR|ENSG2,A|stop|HIGH||", b"Gene.refGene=HFE;GENE=1;ANN=", b".", b"END=7;=;GENE",
+    ]  # fmt: skip
+    rows = [b"1\t%d\trs%d;rs9\tG\tA\t.\tPASS\t%s\tGT\t0/1\n" % (n, n, info) for n, info in enumerate(infos)]
+    found = extract_bytes(HEAD + vep + COLUMNS + b"".join(rows)).keywords
+    assert found[:6] == ("brca1", "nbr2", "tp53", "wrap53", "cftr", "hfe")
+    assert set(found[6:]) == {f"dbsnp|rs{n}" for n in (*range(6), 9)}
+
+
+def test_variants_by_the_thousand_are_left_out_first_and_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = b"".join(b"1\t%d\trs%d\tG\tA\t.\t.\tGENE=G%d\n" % (n, n, n) for n in range(2000))
+    extraction = extract_bytes(HEAD + COLUMNS + rows, own=own_keywords("exome"))
+    assert extraction.keywords[0] == "exome"
+    assert extraction.keywords[1:] == tuple(f"g{n}" for n in range(WORDS_MAX - 1))
+    assert extraction.left_out == 1 + 2000 + 2000 - WORDS_MAX
+    assert extraction.problem == ""
+    monkeypatch.setattr("salus.records.tables.LINES_MAX", 100)
+    monkeypatch.setattr("salus.search.tables.LINES_MAX", 100)
+    assert "first 100 lines" in extract_bytes(HEAD + COLUMNS + rows).problem
+
+
+def test_waveforms(shared_data: Path) -> None:
+    folder = shared_data / "waveform" / "mitdb_100"
+    for ending in ("hea", "dat", "atr"):
+        assert extract(folder / f"100.{ending}").keywords == ("signal|mlii", "signal|v5", "mlii", "v5")
+
+
+def test_codes_of_well_known_systems_are_kept_before_others() -> None:
+    codings = [{"system": "urn:payer", "code": f"p{i}"} for i in range(1000)]
+    codings += [{"system": "http://snomed.info/sct", "code": str(59621000 + i), "display": f"finding{i}"} for i in range(600)]
+    data = json.dumps({"resourceType": "Observation", "code": {"coding": codings}}).encode()
+    found = extract_bytes(data).keywords
+    assert sum(k.startswith("snomed|") for k in found) == 600
+    assert sum(k.startswith("urn:payer|") for k in found) == WORDS_MAX - 600
+
+
+def test_fhir_in_xml_has_the_keywords_of_its_json(shared_data: Path) -> None:
+    seen = 0
+    for path in files(shared_data, "fhir", ".json"):
+        resource = json.loads(path.read_text("utf-8"))
+        xml = as_xml(resource)
+        assert set(extract_bytes(xml, "x.xml").keywords) == set(extract(path).keywords), path.name
+        seen += len(extract_bytes(xml).keywords)
+        if "extra" not in path.parts and "open" not in path.parts:
+            assert derive_bytes(xml, "x.xml") == derive_bytes(path.read_bytes(), "x.json"), path.name
+            assert recognise_bytes(xml, "x.xml").title == recognise_bytes(path.read_bytes(), "x.json").title
+    assert seen > 1000
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
