@@ -77,6 +77,11 @@ CLINIC = "hospital-1/board"
 POLICY = "role:doctor@2025 and dept:cardiology@2025"
 
 
+def check_name(place: int) -> str:
+    """Name of a check node: one of each of four hospitals, then a second one of each."""
+    return f"hospital-{place % 4}/check{place // 4 or ''}"
+
+
 class SharingWorld(LedgerWorld):
     """Keys and a genesis with three check nodes, active in protocol version 2.
 
@@ -93,7 +98,7 @@ class SharingWorld(LedgerWorld):
     def _found(self, constants: Constants) -> Genesis:
         self.checks = [
             NodeKeys(
-                self.member(NODE, f"hospital-{i}/check"),
+                self.member(NODE, check_name(i)),
                 Ed25519PrivateKey.from_private_bytes(self.random(32)),
                 BlsSecret.generate(self.random),
                 EpochSecret.generate(FIRST_EPOCH, self.random),

@@ -16,9 +16,9 @@ from salus.errors import Refused
 from salus.ledger import sharing_api as m
 from salus.ledger.kinds.sharing.attachments import DELEGATION_C
 from salus.ledger.kinds.sharing.delegations import find_delegation
-from salus.node.sharing import attachments, role
+from salus.node.sharing import attachments, fetching
 from salus.node.sharing.attachments import CROWDED_MS, AttachmentStore
-from salus.node.sharing.role import SharingRole
+from salus.node.sharing.fetching import Fetching
 from support.sharing_world import SharingChain
 
 MANY = 4
@@ -82,14 +82,14 @@ def test_an_answer_that_comes_late_does_not_bring_c_back(
     world, owner = chain.world, chain.owner()
     delegation = chain.delegate(owner, chain.key(owner))
     sealed = find_delegation(chain.view, delegation).sealed
-    honest: Any = object.__new__(SharingRole)
-    honest.delegations = AttachmentStore(tmp_path / "delegations", 48)
-    honest._fetching = {(DELEGATION_C, delegation)}  # this node was down when c was handed in
+    around: Any = SimpleNamespace(network=world.network)
+    delegations = AttachmentStore(tmp_path / "delegations", 48)  # this node was down when c was handed in
+    honest = Fetching(around, delegations, AttachmentStore(tmp_path / "metadata", 48))
     chain.commit(chain.revocation(owner, delegation))
     chain.commit(chain.deletion_receipt(delegation))  # it signed, too
-    honest.around = SimpleNamespace(network=world.network, view=chain.view, time_ms=chain.time_ms, now_ms=lambda: chain.time_ms)
+    around.view, around.time_ms, around.now_ms = chain.view, chain.time_ms, lambda: chain.time_ms
     if not repaired:
-        monkeypatch.setattr(role, "live_delegation", lambda view, about, _: find_delegation(view, about))
+        monkeypatch.setattr(fetching, "live_delegation", lambda view, about, _: find_delegation(view, about))
     liar = world.nodes[1].member.name
-    honest._fetched(DELEGATION_C, delegation, sealed.c_digest, liar, m.Metadata(chain.c[delegation]).encode(), None)
-    assert honest.delegations.holds(delegation, sealed.c_digest) == (not repaired)
+    honest.fetched(DELEGATION_C, delegation, sealed.c_digest, liar, m.Metadata(chain.c[delegation]).encode(), None)
+    assert delegations.holds(delegation, sealed.c_digest) == (not repaired)

@@ -31,6 +31,7 @@ from salus.ledger.kinds.sharing.committee_state import (
     find_epoch,
     scalar_deals,
     scalar_public,
+    serving_epochs,
     status,
 )
 from salus.ledger.kinds.sharing.committees import next_sharing_epoch
@@ -69,8 +70,8 @@ class CommitteeDuties:
         pending = find_epoch(view, standing.pending)
         if pending is not None and pending.is_closed(now_ms, sharing_constants(view)):
             transactions += self._deals(view, pending, now_ms)
-        for epoch in self._serving(view, around.time_ms, standing.current, standing.pending):
-            self._hold(view, epoch)
+        for serving in serving_epochs(view, around.time_ms):
+            self._hold(view, serving.epoch)
         return transactions
 
     # --- step by step ---
@@ -213,15 +214,6 @@ class CommitteeDuties:
         if not _is_member(committee, self._around.name):
             return None
         return self._around.shares.alpha(alpha_public(view, epoch), committee.seat_of(self._around.name).index)
-
-    def _serving(self, view: StateView, time_ms: int, current: int, pending: int) -> list[int]:
-        """Epochs whose shares are needed: in grace, current, and the one that is being dealt."""
-        found = [pending] if pending and find_epoch(view, pending) is not None else []
-        for epoch in (current, current - 1):
-            record = find_epoch(view, epoch)
-            if record is not None and record.accepted(time_ms):
-                found.append(epoch)
-        return found
 
     def _erase(self, view: StateView, time_ms: int, current: int) -> None:
         """Erase what belongs to epochs whose grace ended before a committed block (epoch keys, step 3; hand-over, step 6)."""

@@ -12,7 +12,7 @@ import structlog
 from salus.abpre.threshold.receipts import Deletion, make_receipt, sign_deletion
 from salus.errors import Refused, refuse_unless
 from salus.ledger import sharing_api as m
-from salus.ledger.kinds.parties import NODES, VALIDATORS
+from salus.ledger.kinds.parties import NODES
 from salus.ledger.kinds.sharing.committee_state import committee_of, current_epoch
 from salus.ledger.kinds.sharing.delegations import DELEGATIONS, find_delegation
 from salus.node.sharing.attachments import AttachmentStore
@@ -58,7 +58,7 @@ class Revoking:
                 self._delegations.erase(delegation, record.sealed.c_digest)
             return []
         own = self.deletion(delegation)
-        members = [member.name for member in VALIDATORS.need(around.view, b"").members]
+        members = current_epoch(around.view).members
         place = (members.index(around.name) - delegation[0]) % len(members) if around.name in members else len(members)
         turn_ms = record.revoked_ms + place * TURN_MS
         self._backlog.again(item, max(turn_ms, now_ms + RETRY_MS))

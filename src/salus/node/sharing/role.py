@@ -12,32 +12,28 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
-from msgspec.structs import replace
 
-from salus import labels
 from salus.abpre.threshold.delegations import check_attachment, check_delegation
 from salus.codec import Message
-from salus.consultation.registration import NODE, verify_member_signature
 from salus.errors import Refused, SalusError, refuse_unless
 from salus.ledger import sharing_api as m
 from salus.ledger.application import LedgerApplication
 from salus.ledger.committed import CommittedBlock
 from salus.ledger.genesis import Genesis
-from salus.ledger.kinds.parties import VALIDATORS, live_party
 from salus.ledger.kinds.sharing.attachments import DELEGATION_C, METADATA, sign_attachment
 from salus.ledger.kinds.sharing.committee_state import committee_of, current_epoch, status
-from salus.ledger.kinds.sharing.delegations import DELEGATIONS, live_delegation
+from salus.ledger.kinds.sharing.delegations import DELEGATIONS
 from salus.ledger.kinds.sharing.messages.attributes import SuspensionVote
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_member
-from salus.ledger.kinds.sharing.records import RECORDS, find_record
-from salus.ledger.kinds.sharing.share_state import SHARES
-from salus.ledger.reading import PROOF_AGE_MS, check_reader
+from salus.ledger.kinds.sharing.records import RECORDS
+from salus.ledger.reading import check_reader
 from salus.node.secrets import NodeSecrets
 from salus.node.sharing.acceptance import AcceptanceDesk
 from salus.node.sharing.attachments import UNNAMED_KEEP_MS, AttachmentStore
 from salus.node.sharing.backlog import DEMAND, REVOCATION, SHARE, Backlog
 from salus.node.sharing.committee_duties import CommitteeDuties
-from salus.node.sharing.errands import Errands, Failure
+from salus.node.sharing.errands import Errands
+from salus.node.sharing.fetching import Fetching
 from salus.node.sharing.issuing import Issuing
 from salus.node.sharing.pending import PendingStore
 from salus.node.sharing.revoking import Revoking
@@ -89,7 +85,7 @@ class SharingRole:
         self.revoking = Revoking(around, self.delegations, self.backlog)
         self._swept_ms = 0
         self._sweep_at: dict[int, int] = {}
-        self._fetching: set[tuple[str, bytes]] = set()
+        self.fetching = Fetching(around, self.delegations, self.metadata)
         self._methods: dict[str, tuple[type[Message], Callable[[Any], Message]]] = {
             m.ACCEPT: (m.AcceptRequest, lambda asked: self.acceptance.accept(asked.transaction)),
             m.ACCEPTANCE: (m.AcceptanceRequest, lambda asked: self.acceptance.acceptance(asked.tx_hash)),
@@ -97,7 +93,7 @@ class SharingRole:
             m.ATTACH_DELEGATION: (m.AttachDelegation, self._attach_delegation),
             m.ATTACH_METADATA: (m.AttachMetadata, self._attach_metadata),
             m.METADATA: (m.MetadataRequest, self._metadata),
-            m.ATTACHMENT: (m.AttachmentRequest, self._attachment),
+            m.ATTACHMENT: (m.AttachmentRequest, self.fetching.answer),
             m.PARTIAL_KEY: (m.PartialKeyRequest, lambda asked: self.issuing.partial_key(asked.request)),
             m.EVALUATE: (m.EvaluateRequest, self.issuing.evaluate),
             m.SEARCH: (m.SearchRequest, self.searching.search),
@@ -156,22 +152,8 @@ class SharingRole:
             around.view, around.network, asked.proof, around.name, around.now_ms(), around.time_ms
         )  # fmt: skip
         if not self.metadata.holds(record.rid, record.metadata):
-            self._fetch(METADATA, record.rid, record.metadata)
+            self.fetching.metadata_of(record.rid)
         return m.Metadata(self.metadata.read(record.rid, record.metadata))
-
-    # --- attachments that this node lacks ---
-
-    def _attachment(self, asked: m.AttachmentRequest) -> m.Metadata:
-        """Another node with a seat lacks what the ledger names."""
-        around = self.around
-        refuse_unless(asked.party == around.name, "wrong-request", f"the question is for {asked.party}")
-        refuse_unless(abs(around.now_ms() - asked.time_ms) <= PROOF_AGE_MS, "wrong-request", "the question is too old")
-        seated = any(member.name == asked.node for member in VALIDATORS.need(around.view, b"").members)
-        refuse_unless(seated, "not-a-member", f"{asked.node} has no seat")
-        W = live_party(around.view, NODE, asked.node).W
-        verify_member_signature(around.network, labels.SIG_FETCH, asked.node, W, asked.signed(), asked.signature)
-        store = self.delegations if asked.sort == DELEGATION_C else self.metadata
-        return m.Metadata(store.read(asked.about, asked.digest))
 
     def _with_c(self, share: bytes, answer: Callable[[bytes], Message]) -> Message:
         """Answer about a share; if c is not here, ask the others for it, and the asker comes again."""
@@ -179,51 +161,8 @@ class SharingRole:
             return answer(share)
         except Refused as refused:
             if refused.reason == "not-found":
-                self.fetch_c(share)
+                self.fetching.c_of(share)
             raise
-
-    def fetch_c(self, share: bytes) -> None:
-        """Ask the other nodes for c of a share's delegation: this node is new, or was down when it was handed in."""
-        found = SHARES.get(self.around.view, share)
-        record = None if found is None or found.delegation is None else DELEGATIONS.get(self.around.view, found.delegation)
-        if record is not None and record.revoked_ms == 0:
-            self._fetch(DELEGATION_C, record.sealed.delegation, record.sealed.c_digest)
-
-    def _fetch(self, sort: str, about: bytes, digest: bytes) -> None:
-        if (sort, about) in self._fetching:
-            return
-        self._fetching.add((sort, about))
-        around = self.around
-        for member in VALIDATORS.need(around.view, b"").members:
-            if member.name == around.name:
-                continue
-            draft = m.AttachmentRequest(around.name, member.name, sort, about, digest, around.now_ms(), UNSIGNED)
-            signature = around.member.sign(around.network, labels.SIG_FETCH, draft.signed(), around.random)
-            asked = replace(draft, signature=signature)
-            done = lambda data, failure, node=member.name: self._fetched(sort, about, digest, node, data, failure)  # noqa: E731
-            around.errands.leave(member.name, m.ATTACHMENT, asked.encode(), done)
-
-    def _fetched(self, sort: str, about: bytes, digest: bytes, node: str, data: bytes | None, failure: Failure | None) -> None:
-        self._fetching.discard((sort, about))
-        store = self.delegations if sort == DELEGATION_C else self.metadata
-        if data is None or store.holds(about, digest):
-            _log.debug("not-fetched", node=node, failure=str(failure))
-            return
-        around = self.around
-        try:
-            found = m.Metadata.decode(data).data
-            if sort == METADATA:
-                same = metadata_hash(around.network, about, found) == digest
-                refuse_unless(same, "bad-metadata", "not what the ledger names")
-                find_record(around.view, about)
-            else:
-                # An answer that comes late would bring c back after this node signed that it is gone.
-                live = live_delegation(around.view, about, around.time_ms)
-                check_attachment(around.network, live.sealed, found)
-            store.keep(about, digest, found, around.now_ms())
-            store.name(about, digest)
-        except SalusError as error:
-            _log.warning("bad-attachment", node=node, error=str(error))
 
     # --- duties ---
 
@@ -242,6 +181,7 @@ class SharingRole:
         transactions = self.duties.due(now_ms)
         if status(self.around.view).current:
             transactions += self._open_items(now_ms)
+            self.fetching.catch_up()
             self._sweep(now_ms)
         return transactions + self.acceptance.due(now_ms)
 

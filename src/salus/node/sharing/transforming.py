@@ -16,7 +16,6 @@ from salus.abpre.threshold.groups import Z
 from salus.abpre.threshold.partials import PartialClaim, PartialTransformation, check_partial_claim, make_partial
 from salus.errors import Refused, refuse_unless
 from salus.ledger import sharing_api as m
-from salus.ledger.kinds.parties import VALIDATORS
 from salus.ledger.kinds.sharing.committee_state import committee_of, current_epoch
 from salus.ledger.kinds.sharing.constants import sharing_constants
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_member
@@ -198,7 +197,7 @@ class Transforming:
     def _turn_ms(self, share: Share) -> int:
         """When it is this node's turn to serve as R for a share."""
         view = self._around.view
-        members = [member.name for member in VALIDATORS.need(view, b"").members]
+        members = current_epoch(view).members
         asked = SHARE_REQUESTS.get(view, share.request)
         if asked is None or self._around.name not in members:
             return 1 << 62

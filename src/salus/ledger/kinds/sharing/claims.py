@@ -13,6 +13,7 @@ from salus.errors import Refused, refuse_unless
 from salus.groups.proofs import schnorr_verify
 from salus.groups.ristretto255 import decode_point
 from salus.ledger.kinds.parties import VALIDATORS, Party, live_party
+from salus.ledger.kinds.sharing.committee_state import current_epoch
 from salus.ledger.kinds.sharing.messages.common import signed_part
 from salus.ledger.kinds.sharing.scope_keys import SUITE
 from salus.ledger.signatures import Claim
@@ -70,6 +71,17 @@ def seated_node(view: StateView, name: str) -> Party:
     party = live_party(view, NODE, name)
     seated = any(member.name == name for member in VALIDATORS.need(view, b"").members)
     refuse_unless(seated, "not-a-member", f"{name} has no seat")
+    return party
+
+
+def serving_node(view: StateView, name: str) -> Party:
+    """The live registration of a member of the committee that serves now, which need not be the newest elected one.
+
+    :raises Refused: ``not-started``, ``unknown-party``, ``revoked``, ``not-a-member``.
+    """
+    current = current_epoch(view)
+    party = live_party(view, NODE, name)
+    refuse_unless(name in current.members, "not-a-member", f"{name} has no seat in epoch {current.epoch} of sharing")
     return party
 
 

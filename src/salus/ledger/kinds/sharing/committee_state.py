@@ -66,7 +66,7 @@ class SharingEpoch(Message, frozen=True):
     :ivar members: names of the validators when it was opened; a seat's index is its place here, from 1.
     :ivar enough_ms: since when a quorum of keys was there. :ivar full_ms: since when all were.
     :ivar alpha_dealers: in chain order. :ivar alpha_ms: when alpha was fixed. :ivar scalars: z, then the keyword key.
-    :ivar started_ms: when everything was fixed. :ivar ends_ms: when its grace is over.
+    :ivar started_ms: when everything was fixed. :ivar ends_ms: when its grace is over, or when it was given up.
     """
 
     KIND = "state.sharing-epoch"
@@ -180,6 +180,17 @@ def accepted_epoch(view: StateView, epoch: int, time_ms: int) -> SharingEpoch:
     return found
 
 
+def serving_epochs(view: StateView, time_ms: int) -> list[SharingEpoch]:
+    """Epochs whose committees have something to do at block time ``time_ms``: being dealt, current, in their grace."""
+    standing = status(view)
+    current = find_epoch(view, standing.current)
+    before = None if current is None else find_epoch(view, current.previous)
+    found = [find_epoch(view, standing.pending), current]
+    if before is not None and before.accepted(time_ms):
+        found.append(before)
+    return [record for record in found if record is not None]
+
+
 def committee_of(view: StateView, epoch: int) -> Committee:
     """The seats of an epoch that have posted keys; final once it is closed.
 
@@ -258,6 +269,7 @@ def pending_epoch(view: StateView, epoch: int, time_ms: int, constants: SharingC
     if record is None:
         raise Refused("wrong-epoch", f"epoch {epoch} of sharing is not open")
     refuse_unless(record.started_ms == 0, "already-done", f"epoch {epoch} of sharing has started")
+    refuse_unless(record.ends_ms == 0, "wrong-epoch", f"epoch {epoch} of sharing was given up: its members posted too few keys")
     refuse_unless(record.is_closed(time_ms, constants), "not-started", f"epoch {epoch} of sharing still awaits keys")
     return record, committee_of(view, epoch)
 

@@ -65,13 +65,25 @@ def next_sharing_epoch(view: StateView, time_ms: int) -> int:
     :raises Refused: ``not-started`` while the current epoch is to go on.
     """
     standing = status(view)
-    if standing.pending:
-        return standing.pending
-    current = find_epoch(view, standing.current)
-    if current is not None and set(current.members) == {m.name for m in VALIDATORS.need(view, b"").members}:
+    pending, current = find_epoch(view, standing.pending), find_epoch(view, standing.current)
+    if pending is not None:
+        return pending.epoch + _is_given_up(view, pending, time_ms)
+    if current is not None and _are_seated(view, current):
         due_ms = current.started_ms + sharing_constants(view).epoch_length_ms
         refuse_unless(time_ms >= due_ms, "not-started", f"epoch {current.epoch} of sharing goes on until {due_ms}")
     return standing.current + 1
+
+
+def _are_seated(view: StateView, record: SharingEpoch) -> bool:
+    return set(record.members) == {member.name for member in VALIDATORS.need(view, b"").members}
+
+
+def _is_given_up(view: StateView, pending: SharingEpoch, time_ms: int) -> bool:
+    """Whether an epoch that still awaits keys gives way to one of other members (epochs of sharing, step 1).
+
+    Else an election of nodes that never post their keys would be the last one.
+    """
+    return not pending.is_closed(time_ms, sharing_constants(view)) and not _are_seated(view, pending)
 
 
 class _Key:
@@ -85,7 +97,8 @@ class _Key:
         record = find_epoch(view, message.epoch)
         if record is None:
             size = len(VALIDATORS.need(view, b"").members)
-            refuse_unless(size <= SEATS_MAX, "bad-committee", f"{size} seats; a committee has at most {SEATS_MAX}")
+            fits = 4 <= size <= SEATS_MAX and size % 3 == 1
+            refuse_unless(fits, "bad-committee", f"{size} seats; a committee has 3f + 1, at least 4, at most {SEATS_MAX}")
         else:
             refuse_unless(message.node in record.members, "not-a-member", f"{message.node} has no seat in that epoch")
             closed = record.is_closed(context.time_ms, sharing_constants(view))
@@ -209,11 +222,14 @@ class _Fix:
 
 
 def _open(state: Overlay, context: BlockContext, epoch: int) -> SharingEpoch:
-    current = find_epoch(state, status(state).current)
+    standing = status(state)
+    current, given_up = find_epoch(state, standing.current), find_epoch(state, standing.pending)
+    if given_up is not None:
+        _put(state, replace(given_up, ends_ms=context.time_ms))
     members = tuple(member.name for member in VALIDATORS.need(state, b"").members)
     phases = tuple(ScalarPhase(purpose, (), 0, 0, 0) for purpose in SCALAR_PURPOSES)
     previous, version = (FRESH, epoch) if current is None else (current.epoch, current.key_version)
-    STATUS.put(state, b"", SharingStatus(status(state).current, epoch))
+    STATUS.put(state, b"", SharingStatus(standing.current, epoch))
     context.emit("sharing.opened", epoch_key(epoch))
     return SharingEpoch(epoch, previous, version, context.time_ms, members, 0, 0, (), 0, phases, 0, 0)
 

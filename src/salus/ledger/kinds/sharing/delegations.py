@@ -130,6 +130,7 @@ class _Create:
         record = Delegation(scope, sealed, message.index_key, tx.hash, context.time_ms, 0, b"", None)
         DELEGATIONS.put(state, sealed.delegation, record)
         lists.append(state, lists.SCOPE_DELEGATIONS, scope, sealed.delegation)
+        lists.append(state, lists.DELEGATIONS, b"", sealed.delegation)
         via = "emergency" if record.is_emergency() else "delegation"
         log(state, context, tx.hash, scope, DELEGATED, delegation=sealed.delegation, via=via)
         context.emit("delegation.created", sealed.delegation)

@@ -10,6 +10,8 @@ from salus.ledger.state import Overlay, StateView, Table
 
 RECORDS: Final = "records"
 """Of the whole network: owner ``b""``; content: rid."""
+DELEGATIONS: Final = "delegations"
+"""Of the whole network: owner ``b""``; content: id of the delegation. A new seat's node learns from it whose c it lacks."""
 SCOPE_RECORDS: Final = "scope-records"
 """Of a scope x; content: rid."""
 SCOPE_DELEGATIONS: Final = "scope-delegations"

@@ -24,7 +24,7 @@ from salus.ledger.kinds.parties import is_live_node, live_party
 from salus.ledger.kinds.sharing import access_log, limits, lists
 from salus.ledger.kinds.sharing.attributes import is_suspended
 from salus.ledger.kinds.sharing.check_nodes import check_nodes, check_order, require_check_node
-from salus.ledger.kinds.sharing.claims import member_claim, scope_claim, seated_node
+from salus.ledger.kinds.sharing.claims import member_claim, scope_claim, serving_node
 from salus.ledger.kinds.sharing.committee_state import accepted_epoch, committee_of, current_epoch
 from salus.ledger.kinds.sharing.constants import SHARING_VERSION, sharing_constants
 from salus.ledger.kinds.sharing.keys import ONE_TIME_BOX_KEY
@@ -115,7 +115,8 @@ class _Ask:
         if request.question is not None:
             refuse_unless(not request.items, "bad-encoding", "a request is a question or asks for records")
             refuse_unless(1 <= request.question.count <= KEYS_MAX, "too-large", f"{request.question.count} keys of tags")
-            seated_node(view, request.question.node)
+            # Its keys are boxed to the encryption keys of the committee that serves.
+            serving_node(view, request.question.node)
         else:
             _check_items(view, context, request)
         return [member_claim(context, party, request)]
@@ -183,7 +184,7 @@ class _Deny:
         denial = tx.message
         share = find_share(view, denial.share)
         refuse_unless(share.status in (APPROVED, WAITING), "already-done", f"the share is {share.status}")
-        party = seated_node(view, denial.node)
+        party = serving_node(view, denial.node)
         reason = _why_not(view, share, context.time_ms)
         refuse_unless(bool(reason), "bad-verdict", "the share is let through")
         refuse_unless(denial.reason == reason, "bad-verdict", f"the reason is {reason}")
