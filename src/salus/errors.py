@@ -73,6 +73,7 @@ REASONS: Final[dict[str, str]] = {
     "bad-tags": "A record has 8 to 2,048 tags of 16 bytes, a power of two of them, ascending, none twice.",
     "duplicate-record": "A record of that id is there already; draw another id.",
     "bad-token-key": "The public shares do not belong to the network's key of tokens.",
+    "bad-answer": "A node's answer cannot be true; another node is asked.",
     "bad-order": "The blinded words are not those that the chain has counted.",
     "not-a-holder": "No node holds that share of the key of tokens in this epoch; read the committee from the ledger again.",
     "bad-evaluation": "A node's answer to blinded words is false; the node is named and the signed answer is evidence.",

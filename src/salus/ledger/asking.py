@@ -12,7 +12,7 @@ from salus import labels
 from salus.codec import Message
 from salus.consensus.block import CertifiedHeader
 from salus.consultation.registration import CentreRecord, verify_member_signature
-from salus.errors import Refused, TransportError
+from salus.errors import Refused, TransportError, refuse_unless
 from salus.groups.ristretto255 import Point
 from salus.ledger import queries as q
 from salus.ledger.genesis import Genesis
@@ -203,6 +203,10 @@ class Asking:
         """The encoded value under (kind, raw key) of the state, or None; both are proven."""
         return self._raw_states(kind, [raw])[0]
 
+    def raw_states(self, kind: str, raws: Sequence[bytes]) -> list[bytes | None]:
+        """:meth:`raw_state` of several keys; each value is proven, those asked for together under one header."""
+        return self._raw_states(kind, raws)
+
     def _raw_states(self, kind: str, raw_keys: Sequence[bytes]) -> list[bytes | None]:
         values: list[bytes | None] = []
         for start in range(0, len(raw_keys), q.KEYS_A_QUERY):
@@ -210,13 +214,24 @@ class Asking:
         return values
 
     def _prove(self, asked: q.StateQuery) -> list[bytes | None]:
-        def open_answer(data: bytes) -> list[bytes | None]:
+        return [found.value for found in self._proof(asked).values]
+
+    def _proof(self, asked: q.StateQuery) -> q.StateProof:
+        def open_answer(data: bytes) -> q.StateProof:
             proof = q.StateProof.decode(data)
-            values = verify_state(proof, asked, self.network, self._validators)
+            verify_state(proof, asked, self.network, self._validators)
             self._note(proof.certified)
-            return list(values)
+            return proof
 
         return self._ask(q.STATE, asked, open_answer)
+
+    def state_proof(self, path: str, question: bytes) -> bytes:
+        """A node's answer to a question about the state, verified: for files that prove something to others.
+
+        :param path: ``state``. :param question: a :class:`~salus.ledger.queries.StateQuery`.
+        """
+        refuse_unless(path == q.STATE, "bad-encoding", f"{path} is no question about the state")
+        return self._proof(q.StateQuery.decode(question)).encode()
 
     def _note(self, certified: CertifiedHeader) -> None:
         """Keep the newest header; an answer older than one seen before is a lagging node's."""

@@ -5,6 +5,7 @@ One rule for clouds and nodes. Steps: docs/protocol/sharing-ledger.md, "shares",
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec.structs import replace
@@ -91,3 +92,9 @@ class ProvenView:
         if key not in self._known:
             self._known[key] = self._ledger.raw_state(kind, raw)
         return self._known[key]
+
+    def prefetch(self, kind: str, raws: Iterable[bytes]) -> None:
+        """Fetch several values of a kind together: many of them cost a question each otherwise."""
+        wanted = [raw for raw in dict.fromkeys(raws) if (kind, raw) not in self._known]
+        for raw, value in zip(wanted, self._ledger.raw_states(kind, wanted), strict=True):
+            self._known[(kind, raw)] = value

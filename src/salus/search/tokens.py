@@ -132,6 +132,11 @@ def ask(keywords: Iterable[Keyword], random: Random) -> Asked:
     return Asked(distinct, blinds, elements)
 
 
+def ask_again(keywords: Sequence[Keyword], blinds: Sequence[Scalar]) -> Asked:
+    """:func:`ask` with the blinds of before: an order that was committed is evaluated again after an interruption."""
+    return Asked(tuple(keywords), blinds, voprf.blind_with([word.encode() for word in keywords], blinds))
+
+
 def check_order(tx_hash: bytes, order: TokenOrder, blinded: BlindedWords) -> CheckedOrder:
     """A node checks that it was given what the chain has counted (tokens, step 4).
 

@@ -162,7 +162,7 @@ def test_an_interrupted_search_keeps_the_words_it_paid_for(network: EmbeddedNetw
     entry = put(owner, note, policy="role:doctor", keywords=("troponin",))
     hospital.institution.request_key()
     with pytest.MonkeyPatch.context() as patch:
-        interrupt(hospital.searching, "_ask", patch)
+        interrupt(hospital.searching, "follow", patch)
         with pytest.raises(KeyboardInterrupt):
             hospital.searching.search(["troponin"])
     with pytest.MonkeyPatch.context() as patch:

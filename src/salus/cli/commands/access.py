@@ -29,7 +29,7 @@ def explain(
     """
     from salus.ledger.reading import ProvenView
     from salus.network.sharing_actors import resolve
-    from salus.terminal.sharing.institution import access_of
+    from salus.terminal.sharing.access import access_of
 
     record = resolve(rid, 16, (), "record")
     who = session.who()

@@ -9,29 +9,29 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from salus import labels
 from salus.cloud import messages as m
 from salus.cloud import sharing_messages as sm
 from salus.consultation.registration import CLOUD, verify_member_signature
 from salus.errors import Refused, StorageError, TransportError, refuse_unless
-from salus.files import make_private_directory
+from salus.files import make_private_directory, remove_leftovers
 from salus.ledger.client import LedgerClient
 from salus.ledger.kinds.sharing.messages.records import RecordUpload
 from salus.ledger.kinds.sharing.records import digest_tag
 from salus.ledger.sharing_api import ReadProof
-from salus.records.digest import SEALED_SEGMENT_BYTES, BodySummary, RangeProof, encrypted_size
+from salus.records.digest import SEALED_SEGMENT_BYTES, BodyDigester, BodySummary, RangeProof, encrypted_size, verify_range
 from salus.records.record import RecordMetadata, metadata_hash
-from salus.records.streams import Sink
 from salus.symmetric import Random
-from salus.terminal.bodies import Payload, Progress, no_progress
+from salus.terminal.bodies import Progress, no_progress
 from salus.terminal.cloud_client import CloudClient, RemoteBody
 from salus.transport import PART_BYTES, Transport
 
 STAGING: Final = "staging"
+RECEIVED: Final = "received"
 CLOUDS_WANTED: Final = 2
 """Independently run clouds that keep a body, where the network has them."""
 Prove = Callable[[str], ReadProof]
@@ -42,6 +42,7 @@ class RecordBodies:
     """Moves bodies of records for one terminal.
 
     :param directory: the wallet's; ciphertext under way lies in ``staging/``.
+    :ivar passed_over: cloud -> why another one's body was taken in place of its own, in the last reading.
     """
 
     def __init__(self, transport: Transport, ledger: LedgerClient, directory: Path, random: Random) -> None:
@@ -49,10 +50,13 @@ class RecordBodies:
         self._ledger = ledger
         self._random = random
         self.staging = directory / STAGING
+        self.passed_over: dict[str, str] = {}
         make_private_directory(self.staging)
         for left in self.staging.glob("*.record"):
             if not left.name.startswith(f"{os.getpid()}-"):  # of a process that was killed: this one holds the wallet's lock
                 left.unlink(missing_ok=True)
+        if (directory / RECEIVED).is_dir():
+            remove_leftovers(directory / RECEIVED)
 
     def clouds(self) -> list[str]:
         """Names of the clouds that are to keep a new body.
@@ -61,16 +65,18 @@ class RecordBodies:
         """
         live = [party.name for party in self._ledger.parties(CLOUD) if not party.revoked_ms]
         refuse_unless(bool(live), "unknown-party", "the network has no cloud that keeps bodies")
-        return live[:CLOUDS_WANTED]
+        drawn = sorted(live, key=lambda _: self._random(8))  # readers ask the first one first: so the load is shared
+        return drawn[:CLOUDS_WANTED]
 
-    def check_room(self, payload: Payload) -> None:
-        """Refuse a file whose ciphertext has no room here, before anything is spent on it.
+    def check_room(self, name: str, size_bytes: int, bodies: int = 1) -> None:
+        """Refuse a plaintext whose ciphertext has no room here, before anything is spent on it.
 
+        :param bodies: how many ciphertexts of it lie here at once.
         :raises StorageError: saying how much room there is.
         """
-        needed, free = encrypted_size(payload.size_bytes), shutil.disk_usage(self.staging).free
+        needed, free = bodies * encrypted_size(size_bytes), shutil.disk_usage(self.staging).free
         if needed > free:
-            raise StorageError(f"{payload.file_name} needs {needed} bytes below {self.staging}, {free} are free; make room")
+            raise StorageError(f"{name} needs {needed} bytes below {self.staging}, {free} are free; make room")
 
     @contextlib.contextmanager
     def staged(self) -> Iterator[Path]:
@@ -116,24 +122,40 @@ class RecordBodies:
         """Have a body read from the first of its clouds that gives it right.
 
         :param read: reads and verifies the body; called again with the next cloud's if it is refused.
-        :return: the cloud. :raises Refused: ``missing-body``, ``bad-body``, ``not-granted``, .. of the last one.
+        :return: the cloud. :raises Refused: ``missing-body``, ``bad-body``, ``not-granted``, .. naming every cloud.
+        :raises TransportError: none of them answers.
         """
-        failure: Refused | TransportError = Refused("missing-body", "the record names no cloud")
+        failures: dict[str, Refused | TransportError] = {}
         for cloud in metadata.clouds:
             try:
                 read(RemoteBody(self._ranges(cloud, metadata, prove, progress)))
             except (Refused, TransportError) as error:
-                failure = error
+                failures[cloud] = error
+                self._ask_to_look(cloud, metadata, prove, error)
             else:
+                self.passed_over = {name: str(error) for name, error in failures.items()}
                 return cloud
-        raise failure
+        raise _of_all(failures)
+
+    def _ask_to_look(self, cloud: str, metadata: RecordMetadata, prove: Prove, error: Refused | TransportError) -> None:
+        """A cloud that is asked to prove a damaged body notices, sets it aside, and fetches it from another cloud."""
+        if isinstance(error, Refused) and error.reason == "bad-body":
+            with contextlib.suppress(Refused, TransportError):
+                self._transport.call(cloud, sm.RECORD_PROOF, sm.RecordProof(prove(cloud), 0, 1).encode())
 
     def fetch_to(self, metadata: RecordMetadata, prove: Prove, path: Path, progress: Progress = no_progress) -> None:
-        """Fetch the ciphertext of a body to a file; not verified."""
+        """Fetch the ciphertext of a body to a file, verified.
+
+        :raises Refused: as :meth:`fetch`.
+        """
 
         def read(source: RemoteBody) -> None:
+            digester = BodyDigester(suite=metadata.suite)
             with path.open("wb") as sink:
-                _copy(source, sink)
+                while data := source.read(PART_BYTES):
+                    digester.update(data)
+                    sink.write(data)
+            refuse_unless(digester.finish().digest == metadata.digest, "bad-body", "the body has another digest")
 
         self.fetch(metadata, prove, read, progress)
 
@@ -141,16 +163,19 @@ class RecordBodies:
         """What :func:`salus.records.record.decrypt_record_bytes` fetches with, from the first cloud that answers."""
 
         def fetch(first: int, count: int) -> tuple[RangeProof, bytes]:
-            failure: Refused | TransportError = Refused("missing-body", "the record names no cloud")
+            failures: dict[str, Refused | TransportError] = {}
             for cloud in metadata.clouds:
                 try:
                     asked = sm.RecordProof(prove(cloud), first, count)
                     proof = RangeProof.decode(self._transport.call(cloud, sm.RECORD_PROOF, asked.encode()))
                     start, length = _span(metadata.body, first, count)
-                    return proof, b"".join(self._ranges(cloud, metadata, prove, no_progress, start, start + length))
+                    data = b"".join(self._ranges(cloud, metadata, prove, no_progress, start, start + length))
+                    refuse_unless((proof.first, proof.count) == (first, count), "bad-body", "another range is proven")
+                    verify_range(metadata.body, proof, data)  # here, so that another cloud is asked if it does not hold
+                    return proof, data
                 except (Refused, TransportError) as error:
-                    failure = error
-            raise failure
+                    failures[cloud] = error
+            raise _of_all(failures)
 
         return fetch
 
@@ -179,6 +204,11 @@ def _span(body: BodySummary, first: int, count: int) -> tuple[int, int]:
     return start, min(count * SEALED_SEGMENT_BYTES, body.size_bytes - start)
 
 
-def _copy(source: RemoteBody, sink: Sink | BinaryIO) -> None:
-    while data := source.read(PART_BYTES):
-        sink.write(data)
+def _of_all(failures: Mapping[str, Refused | TransportError]) -> Refused | TransportError:
+    """One error for those of all clouds that were asked, under the first reason that a cloud gives."""
+    if not failures:
+        return Refused("missing-body", "the record names no cloud")
+    said = "; ".join(f"{cloud}: {error.detail if isinstance(error, Refused) else error}" for cloud, error in failures.items())
+    refused = next((error for error in failures.values() if isinstance(error, Refused)), None)
+    text = f"no cloud gives the body: {said}"[:4096]
+    return TransportError(text) if refused is None else Refused(refused.reason, text)

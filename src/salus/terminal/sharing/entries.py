@@ -8,13 +8,17 @@ from salus.abpre.keys import KeyMessage
 from salus.abpre.policy import TEXT_CHARACTERS_MAX
 from salus.abpre.threshold.key_issuing import KeyRequest
 from salus.codec import Bytes16, Bytes32, Label, Message, Name, Size
+from salus.ledger.transactions import MAX_TRANSACTION_BYTES
 from salus.records.payload import FILE_NAME_BYTES_MAX
+from salus.search.keyword import KEYWORD_BYTES_MAX
+from salus.search.tokens import ELEMENTS_MAX
 
 SENT: Final = "sent"
 STORED: Final = "stored"
 ERASED: Final = "erased"
 SUPERSEDED: Final = "superseded"
 REVOKED: Final = "revoked"
+SCALAR_BYTES: Final = 32
 Policy = Annotated[str, Size(0, TEXT_CHARACTERS_MAX)]
 
 
@@ -93,6 +97,36 @@ class PendingKey(Message, frozen=True):
 
     core: KeyRequest
     er: Bytes32
+
+
+class PendingOrder(Message, frozen=True):
+    """An order of tokens under way: what was paid for is fetched after an interruption.
+
+    :ivar blinds: 32 secret bytes a word: whoever knows them knows which words were asked.
+    :ivar raw: the transaction, as it goes to the nodes.
+    :ivar quarter, index: of the credential that an owner's order spends; 0, 0 for an institution's.
+    """
+
+    KIND = "wallet.pending-order"
+
+    words: Annotated[tuple[Annotated[str, Size(1, KEYWORD_BYTES_MAX)], ...], Size(1, ELEMENTS_MAX)]
+    blinds: Annotated[bytes, Size(SCALAR_BYTES, ELEMENTS_MAX * SCALAR_BYTES)]
+    raw: Annotated[bytes, Size(1, MAX_TRANSACTION_BYTES)]
+    quarter: int
+    index: int
+
+
+class PendingOpening(Message, frozen=True):
+    """A patient's first use of a scope under way.
+
+    :ivar raw: the transaction. :ivar quarter, index: of the credential that it spends.
+    """
+
+    KIND = "wallet.pending-opening"
+
+    raw: Annotated[bytes, Size(1, MAX_TRANSACTION_BYTES)]
+    quarter: int
+    index: int
 
 
 class ShareEntry(Message, frozen=True):

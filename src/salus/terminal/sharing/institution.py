@@ -5,15 +5,14 @@ Steps: docs/protocol/sharing-ledger.md, "keys" and "shares"; docs/protocol/shari
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from salus.abpre.attributes import own_attribute, with_year
-from salus.abpre.explain import explain, is_satisfied
+from salus.abpre.attributes import with_year
+from salus.abpre.explain import is_satisfied
 from salus.abpre.keys import SecretKey
 from salus.abpre.opening import decapsulate, open_delta
 from salus.abpre.policy import Policy
@@ -24,33 +23,42 @@ from salus.abpre.threshold.partials import PartialTransformation
 from salus.abpre.threshold.transforming import Transformed, transform_and_open
 from salus.consensus.block import transaction_hash
 from salus.consultation.registration import MemberKey
-from salus.errors import Refused, TransportError, refuse_unless
-from salus.ledger.kinds.sharing import lists
+from salus.errors import REASONS, Refused, TransportError, refuse_unless
 from salus.ledger.kinds.sharing.attributes import HeldAttribute, held_attributes, holds
 from salus.ledger.kinds.sharing.committee_state import committee_of, scalar_public
-from salus.ledger.kinds.sharing.delegations import DELEGATIONS, Delegation
+from salus.ledger.kinds.sharing.constants import sharing_constants
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_member
 from salus.ledger.kinds.sharing.messages.keys import KeyAsked
-from salus.ledger.kinds.sharing.messages.shares import EMERGENCY, ITEMS_MAX, ShareItem, ShareRequest
-from salus.ledger.kinds.sharing.records import capsule_of, find_record, sharing_policy
+from salus.ledger.kinds.sharing.messages.shares import EMERGENCY, ITEMS_MAX, WAITING, ShareItem, ShareRequest
+from salus.ledger.kinds.sharing.records import find_record, sharing_policy
 from salus.ledger.kinds.sharing.scopes import find_scope
-from salus.ledger.kinds.sharing.share_state import GRANTED, SHARES, Share, decide, find_share, share_id, target_of
+from salus.ledger.kinds.sharing.share_state import (
+    DENIED,
+    GRANTED,
+    SHARES,
+    Share,
+    check_servable,
+    closes_ms,
+    decide,
+    find_share,
+    share_id,
+    target_of,
+)
 from salus.ledger.kinds.sharing.shares import seal_reason
 from salus.ledger.reading import prove_reader
 from salus.ledger.sharing_api import PARTIAL, PartialRequest
 from salus.ledger.state import StateView
 from salus.symmetric import Random
 from salus.terminal.bodies import Progress, no_progress
+from salus.terminal.sharing.access import Obstacle, delegations_of, obstacles, told
 from salus.terminal.sharing.bodies import RecordBodies
 from salus.terminal.sharing.entries import AttributeKey, ShareEntry
 from salus.terminal.sharing.keys import KeyDesk
-from salus.terminal.sharing.nodes import Nodes
+from salus.terminal.sharing.nodes import Nodes, raise_if_agreed
 from salus.terminal.sharing.reading import Opened, Reading, verified_capsule
 from salus.terminal.sharing.shelf import Shelf
 from salus.terminal.wallet import Wallet
 
-CANDIDATES_MAX: Final = 4096
-"""Newest delegations of a scope that are looked at for one that lets this reader through."""
 _OPEN: Final = ("asked", "approved")
 
 
@@ -145,15 +153,16 @@ class InstitutionTerminal:
 
     # --- asking ---
 
-    def request(self, rids: Sequence[bytes], purpose: str, emergency: str = "") -> list[ShareEntry]:
+    def request(self, rids: Sequence[bytes], purpose: str, emergency: str = "", through: bytes | None = None) -> list[ShareEntry]:
         """Ask for records; each by its policy, else by a delegation that lets this institution through, else of the owner.
 
         :param emergency: reason; then an emergency delegation is taken, and the owner sees it at once.
-        :raises Refused: ``unknown-record``, ``bad-purpose``, ``suspended``, ``limit``.
+        :param through: this delegation and nothing else: a definite answer, with its reason, in place of a question to the owner.
+        :raises Refused: ``unknown-record``, ``record-erased``, ``bad-purpose``, ``suspended``, ``limit``.
         """
         refuse_unless(1 <= len(rids) <= ITEMS_MAX, "too-large", f"ask for 1 to {ITEMS_MAX} records at a time")
         view, box = self._nodes.view(), BoxKey.generate(self._random)
-        items = tuple(self._item(view, rid, emergency) for rid in dict.fromkeys(rids))
+        items = tuple(self._item(view, rid, emergency, through) for rid in dict.fromkeys(rids))
         draft = ShareRequest(self.name, None, items, EMERGENCY if emergency else purpose, box.Er, UNSIGNED)
         message = signed_by_member(self._nodes.network, draft, self._member, self._random)
         request = transaction_hash(message.encode())
@@ -174,29 +183,28 @@ class InstitutionTerminal:
             raise
         return entries
 
-    def _item(self, view: StateView, rid: bytes, emergency: str) -> ShareItem:
+    def _item(self, view: StateView, rid: bytes, emergency: str, through: bytes | None) -> ShareItem:
         record = find_record(view, rid)
         reason = None
         if emergency:
             V = find_scope(view, record.scope).V
             reason = seal_reason(self._nodes.network, self.name, rid, V, emergency, self._random)
-        return ShareItem(rid, self._way(view, rid, bool(emergency)), reason)
+        return ShareItem(rid, self._way(view, rid, bool(emergency)) if through is None else through, reason)
 
     def _way(self, view: StateView, rid: bytes, emergency: bool) -> bytes | None:
-        """The delegation through which to ask, None for by policy or of the owner.
-
-        If no delegation lets this institution through, one that once did or misses little is named: the denial then says why.
-        """
+        """The delegation through which to ask; None for by policy, or of the owner."""
         record, time_ms = find_record(view, rid), self._nodes.ledger.time_ms
         if not emergency and decide(view, time_ms, self.name, record, None, emergency=False) == "policy":
             return None
-        count = lists.length(view, lists.SCOPE_DELEGATIONS, record.scope)
-        start = max(0, count - CANDIDATES_MAX)
-        for delegation in reversed(list(lists.items(view, lists.SCOPE_DELEGATIONS, record.scope, start, count))):
+        for delegation, _ in delegations_of(view, record.scope):
             outcome = decide(view, time_ms, self.name, record, delegation, emergency=emergency)
             if outcome == (EMERGENCY if emergency else "delegation"):
                 return delegation
         return None
+
+    def obstacles(self, share: Share) -> tuple[Obstacle, ...]:
+        """What stands between this institution and a share that was not granted, as the ledger is now."""
+        return obstacles(self._nodes.view(), self.name, share.rid, self._nodes.ledger.time_ms, emergency=bool(share.emergency))
 
     # --- looking and opening ---
 
@@ -228,8 +236,9 @@ class InstitutionTerminal:
         """
         found = self.decided(share)
         if found.status != GRANTED:
-            _refuse(found)
+            raise _closed(found, self.obstacles(found))
         view = self._nodes.view()
+        check_servable(view, share, self.name, found.rid, self._nodes.ledger.time_ms)  # nodes and clouds would say no more
         record = find_record(view, found.rid)
         verified = verified_capsule(view, self._nodes.network, record)
         transformed_by: tuple[str, ...] = ()
@@ -255,74 +264,56 @@ class InstitutionTerminal:
         box = BoxKey.from_secret(self._wallet.one_time.get(_one_time(found.request)))
         committee, public = committee_of(view, epoch), scalar_public(view, epoch, Z)
         partials: dict[str, PartialTransformation] = {}
-        liars: set[str] = set()
+        refusals: list[Refused] = []
 
         def look() -> Transformed | None:
+            refusals.clear()
             asked = PartialRequest(share)
-            for name, partial in nodes.answers(view, PARTIAL, asked, PartialTransformation.decode):
+            for name, partial in nodes.answers(view, PARTIAL, asked, PartialTransformation.decode, refusals):
                 partials[name] = partial
             if len(partials) < committee.threshold:
+                raise_if_agreed(refusals, committee)
                 return None
             made = transform_and_open(
                 committee, target, public, nodes.parameters(view), delta, box, list(partials.values()), self._random
             )
-            liars.update(e.partial.node for e in made.evidence)
-            with contextlib.suppress(Refused, TransportError):
-                self._keys.report(made.evidence)
+            self._keys.report(made.evidence)
             return made if made.key is not None else None
 
-        made = nodes.ledger.wait(look, "partials of a quorum of nodes")
+        try:
+            made = nodes.ledger.wait(look, "partials of a quorum of nodes")
+        except TransportError as error:
+            silent = [seat.name for seat in committee.seats if seat.name not in partials]
+            said = f"; false: {', '.join(sorted(self._keys.liars))}" if self._keys.liars else ""
+            count = f"{len(partials)} of the {committee.threshold} nodes that are needed have transformed"
+            raise Refused("no-quorum", f"{count}; silent: {', '.join(silent) or 'none'}{said}; {error}"[:4096]) from None
         assert made.key is not None
-        return made.key, tuple(committee.seat(index).name for index in made.used), tuple(sorted(liars))
+        used = tuple(committee.seat(index).name for index in made.used)
+        return made.key, used, tuple(sorted({e.partial.node for e in made.evidence}))
 
-    def resume(self) -> list[ShareEntry]:
-        """Forget requests that were interrupted before they were committed."""
-        view = self._nodes.view()
+    def resume(self) -> None:
+        """Forget requests that were interrupted before they were committed, and one-time keys that open nothing any more."""
+        self._keys.resume()
+        kept = {name for name in self._wallet.one_time.names() if name.startswith(ONE_TIME)}
+        if not kept:
+            return
+        view, needed = self._nodes.view(), set()
         for entry in self.shares():
-            if SHARES.get(view, entry.share) is None and self._now_ms() - entry.asked_ms > FORGET_MS:
+            if _one_time(entry.request) not in kept:
+                continue  # settled
+            share = SHARES.get(view, entry.share)
+            if share is None and self._now_ms() - entry.asked_ms > FORGET_MS:
                 self._shelf.remove(f"share-{entry.share.hex()}")
-                self._wallet.one_time.erase(_one_time(entry.request))
-        return []
+            elif share is None or _may_be_opened(view, share, self._nodes.ledger.time_ms):
+                needed.add(_one_time(entry.request))
+        for name in kept - needed:
+            self._wallet.one_time.erase(name)
 
 
+ONE_TIME: Final = "share-"
+"""Prefix of the one-time files of requests."""
 FORGET_MS: Final = 3600 * 1000
 """After so long a request that is not on the ledger was never committed."""
-
-
-def delegations_of(view: StateView, scope: bytes) -> list[tuple[bytes, Delegation]]:
-    """The newest delegations of a scope, with their ids."""
-    count = lists.length(view, lists.SCOPE_DELEGATIONS, scope)
-    found: list[tuple[bytes, Delegation]] = []
-    for name in lists.items(view, lists.SCOPE_DELEGATIONS, scope, max(0, count - CANDIDATES_MAX), count):
-        record = DELEGATIONS.get(view, name)
-        if record is not None:
-            found.append((name, record))
-    return found
-
-
-def access_of(view: StateView, institution: str, rid: bytes, time_ms: int) -> dict[str, Any]:
-    """Who may open a record, as one institution: by policy, through which delegations, or what is missing."""
-    record = find_record(view, rid)
-    policy = sharing_policy_of(view, record.rid)
-    held = holds(view, institution, policy.attributes, time_ms) if policy is not None else set()
-    ways = []
-    for name, delegation in delegations_of(view, record.scope):
-        outcome = decide(view, time_ms, institution, record, name, emergency=delegation.is_emergency())
-        wanted = delegation.policy()
-        found = explain(wanted, holds(view, institution, wanted.attributes, time_ms))
-        ways.append((name, delegation, outcome, found))
-    return {
-        "scope": own_attribute(record.scope),
-        "policy": policy,
-        "by_policy": None if policy is None else explain(policy, held),
-        "outcome": decide(view, time_ms, institution, record, None, emergency=False),
-        "ways": ways,
-    }
-
-
-def sharing_policy_of(view: StateView, rid: bytes) -> Policy | None:
-    """The sharing policy of a record that is not erased."""
-    return sharing_policy(capsule_of(view, rid))
 
 
 def _all_of(held: Iterable[HeldAttribute]) -> list[str]:
@@ -334,10 +325,21 @@ def _all_of(held: Iterable[HeldAttribute]) -> list[str]:
 
 
 def _one_time(request: bytes) -> str:
-    return f"share-{request.hex()[:32]}"
+    return f"{ONE_TIME}{request.hex()[:32]}"
 
 
-def _refuse(share: Share) -> None:
-    if share.status == "denied":
-        raise Refused(share.reason or "not-granted", "the share was denied")
-    raise Refused("not-granted", f"the share is {share.status}: the owner has not consented yet")
+def _may_be_opened(view: StateView, share: Share, time_ms: int) -> bool:
+    """Whether partials for a share may still come, or be asked for again."""
+    if share.status == GRANTED:
+        return share.delegation is not None and time_ms < share.granted_ms + sharing_constants(view).grant_ms
+    return share.status != DENIED and time_ms < closes_ms(view, share)
+
+
+def _closed(share: Share, why: Sequence[Obstacle]) -> Refused:
+    """Why a share cannot be opened."""
+    said = "; ".join(told(obstacle) for obstacle in why)
+    if share.status == DENIED and share.reason:
+        about = f"the share was denied: {REASONS[share.reason]}" if share.reason in REASONS else "the share was denied"
+        return Refused(share.reason if share.reason in REASONS else "not-granted", f"{about} {said}".strip())
+    waits = "the request waits for its owner's consent" if share.status == WAITING else f"the share is {share.status}"
+    return Refused("not-granted", f"{waits}; {said}" if said else waits)

@@ -11,7 +11,7 @@ from typing import Final
 
 from salus.abpre.encapsulation import encapsulate
 from salus.abpre.policy import Policy, record_policy
-from salus.errors import Refused, TransportError
+from salus.errors import Refused, StorageError, TransportError
 from salus.ledger.kinds.sharing.attachments import METADATA
 from salus.ledger.kinds.sharing.constants import sharing_constants
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_scope
@@ -35,9 +35,10 @@ from salus.records.payload import safe_file_name
 from salus.records.record import RecordMetadata, RecordPlace, encrypt_record, metadata_hash, seal_metadata
 from salus.search.index_keys import BY_POLICY, seal_index_key
 from salus.symmetric import Random
-from salus.terminal.bodies import Payload, Progress
+from salus.terminal.bodies import Progress
 from salus.terminal.sharing.bodies import RecordBodies
 from salus.terminal.sharing.nodes import Nodes
+from salus.terminal.sharing.plaintexts import Plaintext
 from salus.terminal.sharing.scopes import OpenScope
 
 _MARGIN_MS: Final = 10 * 60 * 1000
@@ -54,7 +55,7 @@ class Making:
         self._random = random
 
     def content(
-        self, view: StateView, scope: OpenScope, rid: bytes, key: bytes, sharing: Policy | None, payload: Payload, quarter: str,
+        self, view: StateView, scope: OpenScope, rid: bytes, key: bytes, sharing: Policy | None, plain: Plaintext, quarter: str,
         version: int, supersedes: bytes | None, progress: Progress,
     ) -> RecordContent:  # fmt: skip
         """Encrypt, upload, seal the metadata, hand it in, encapsulate (records, steps 2 and 3)."""
@@ -64,13 +65,15 @@ class Making:
         with self._bodies.staged() as path:
             with path.open("wb") as sink:
                 body = encrypt_record(
-                    payload.file, key, place, sink, lambda done: progress("encrypting", done, payload.size_bytes),
+                    plain.file, key, place, sink, lambda done: progress("encrypting", done, plain.size_bytes),
                     random=self._random,
                 )  # fmt: skip
+            if body.plain_bytes != plain.size_bytes:
+                raise StorageError(f"{plain.file_name} changed while it was read; nothing was put, repeat the command")
             clouds = self._upload(path, body, keep_until_ms, progress)
         metadata = RecordMetadata(
-            tuple(clouds), body.digest, body.size_bytes, body.suite, self._now_ms(), scope.category, quarter, payload.media_type,
-            safe_file_name(payload.file_name), version, supersedes,
+            tuple(clouds), body.digest, body.size_bytes, body.suite, self._now_ms(), scope.category, quarter, plain.media_type,
+            safe_file_name(plain.file_name), version, supersedes,
         )  # fmt: skip
         sealed = seal_metadata(metadata, key, place, self._random)
         hashed = metadata_hash(network, rid, sealed)

@@ -5,7 +5,7 @@ Steps: docs/protocol/sharing-ledger.md, "acceptance" and "attachments".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -32,6 +32,8 @@ from salus.transport import Transport
 
 ACCEPTANCE_LOOKS: Final = 40
 """Looks at an acceptance before the transaction goes to the pools directly: about two seconds."""
+_MAY_COME: Final = frozenset({"unknown-share", "unknown-request", "not-granted", "no-share", "unreachable", "internal"})
+"""Refusals of nodes that lag, or cannot do it now."""
 T = TypeVar("T")
 
 
@@ -88,12 +90,20 @@ class Nodes:
         """
         return self._transport.call(party, method, message.encode())
 
-    def answers(self, view: StateView, method: str, message: Message, kind: Callable[[bytes], T]) -> Iterator[tuple[str, T]]:
-        """Answers of the committee's nodes, one after the other; who refuses, is silent or answers rubbish is left out."""
+    def answers(
+        self, view: StateView, method: str, message: Message, kind: Callable[[bytes], T], refusals: list[Refused] | None = None
+    ) -> Iterator[tuple[str, T]]:
+        """Answers of the committee's nodes, one after the other; who refuses, is silent or answers rubbish is left out.
+
+        :param refusals: takes what nodes refuse.
+        """
         for seat in self.committee(view).seats:
             try:
                 yield seat.name, kind(self.call(seat.name, method, message))
-            except (Refused, TransportError):
+            except Refused as refused:
+                if refusals is not None:
+                    refusals.append(refused)
+            except TransportError:
                 continue
 
     def attach(
@@ -158,3 +168,14 @@ class Nodes:
         signed = signed_part(verdict)
         verify_member_signature(self.network, labels.SIG_VERDICT, verdict.node, W, signed, verdict.signature)
         return verdict.node
+
+
+def raise_if_agreed(refusals: Sequence[Refused], committee: Committee) -> None:
+    """More nodes than may lie refuse for one reason, and it is not that they lag: waiting does not help.
+
+    :raises Refused: what they say.
+    """
+    for refused in refusals:
+        alike = sum(other.reason == refused.reason for other in refusals)
+        if refused.reason not in _MAY_COME and alike > len(committee.seats) - committee.threshold:
+            raise refused

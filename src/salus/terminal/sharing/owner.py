@@ -20,7 +20,7 @@ from salus.abpre.language import parse, parse_canonical
 from salus.abpre.opening import decapsulate
 from salus.abpre.policy import Policy, record_policy, split_record_policy
 from salus.errors import Refused, refuse_unless
-from salus.files import erase, make_private_directory, read_bounded, write_atomic
+from salus.files import make_private_directory, read_bounded, write_atomic
 from salus.ledger.kinds.sharing.committee_state import key_version
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_scope
 from salus.ledger.kinds.sharing.messages.records import (
@@ -51,6 +51,7 @@ from salus.terminal.sharing.bodies import RecordBodies
 from salus.terminal.sharing.entries import ERASED, SENT, STORED, SUPERSEDED, RecordEntry
 from salus.terminal.sharing.making import Making
 from salus.terminal.sharing.nodes import Nodes
+from salus.terminal.sharing.plaintexts import decrypted
 from salus.terminal.sharing.reading import Opened, Reading, verified_capsule
 from salus.terminal.sharing.scopes import OpenScope, Scopes
 from salus.terminal.sharing.shelf import Shelf
@@ -201,7 +202,7 @@ class OwnerTerminal:
         salt, key = draw_salt(self._random), draw_key(self._random)
         rid = record_id(self._nodes.network, scope.signer.scope, salt)
         with Payload(one.path) as payload:
-            self._bodies.check_room(payload)
+            self._bodies.check_room(payload.file_name, payload.size_bytes)
             view = self._nodes.view()
             content = self._making.content(
                 view, scope, rid, key, one.sharing, payload, one.quarter, one.version, wanted.supersedes, progress
@@ -286,26 +287,22 @@ class OwnerTerminal:
     def rotate(self, rid: bytes, progress: Progress = no_progress) -> RecordEntry:
         """A new key and a new body: whoever opened the old one has no way to the new (records, step 6).
 
-        The plaintext lies in a private file of this terminal meanwhile, which is overwritten afterwards.
+        The plaintext passes through memory alone (:mod:`.plaintexts`); an interrupted rotation leaves the record as it was.
+
+        :raises Refused: ``bad-body``, ``missing-body``, and what clouds and nodes refuse.
         """
         entry, opened = self.entry(rid), self.open(rid)
         scope = self._scopes.open(entry.category, entry.period, self._now_ms())
         view = self._nodes.view()
         sharing = split_record_policy(verified_capsule(view, self._nodes.network, opened.record).capsule.policy)[1]
-        with self._bodies.staged() as directory:
-            directory.mkdir(mode=0o700)
-            plain = directory / (entry.file_name or "record")
-            try:
-                self.reading.write(opened, plain, progress)
-                with Payload(plain) as payload:
-                    payload.media_type = opened.metadata.media_type
-                    content = self._making.content(
-                        view, scope, rid, draw_key(self._random), sharing, payload, entry.quarter, opened.metadata.version,
-                        opened.metadata.supersedes, progress,
-                    )  # fmt: skip
-            finally:
-                erase(plain)
-                directory.rmdir()
+        self._bodies.check_room(entry.file_name or "the record", opened.metadata.body.plain_bytes, bodies=2)
+        with self._bodies.staged() as ciphertext:
+            self._bodies.fetch_to(opened.metadata, opened.prove, ciphertext, progress)
+            with decrypted(ciphertext, opened) as plaintext:
+                content = self._making.content(
+                    view, scope, rid, draw_key(self._random), sharing, plaintext, entry.quarter, opened.metadata.version,
+                    opened.metadata.supersedes, progress,
+                )  # fmt: skip
         draft = RecordRotate(rid, opened.record.version + 1, content, UNSIGNED)
         accepted = self._nodes.submit(signed_by_scope(draft, scope.signer, self._random))
         changed = replace(entry, tx_hash=accepted.committed.hash)

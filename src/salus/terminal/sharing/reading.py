@@ -5,16 +5,19 @@ Steps: docs/protocol/records.md, "reading" and "ranges".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import glob
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO
 
 import msgspec
 
 from salus.abpre.capsules import VerifiedCapsule, take_unchecked
 from salus.cloud import sharing_messages as sm
 from salus.errors import Refused, StorageError, TransportError
-from salus.files import make_private_directory, replacing
+from salus.files import erase, make_private_directory, replacing
 from salus.ledger.kinds.sharing.committee_state import committee_of, current_epoch
 from salus.ledger.kinds.sharing.records import Record, capsule_of, record_aad
 from salus.ledger.sharing_api import METADATA, Metadata, MetadataRequest, ReadProof
@@ -26,10 +29,9 @@ from salus.records.record import RecordMetadata, RecordPlace, decrypt_record, de
 from salus.symmetric import Random
 from salus.terminal.bodies import Progress, no_progress
 from salus.terminal.cloud_client import RemoteBody
-from salus.terminal.sharing.bodies import RecordBodies
+from salus.terminal.sharing.bodies import RECEIVED, RecordBodies
 from salus.terminal.sharing.nodes import Nodes
 
-RECEIVED: Final = "received"
 Prove = Callable[[str], ReadProof]
 
 
@@ -97,7 +99,7 @@ class Reading:
         path = self._destination(opened, out)
 
         def read(source: RemoteBody) -> None:
-            with replacing(path) as sink:
+            with _replacing(path) as sink:
                 decrypt_record(source, opened.key, opened.place, opened.metadata, sink)
 
         self._bodies.fetch(opened.metadata, opened.prove, read, progress)
@@ -109,7 +111,7 @@ class Reading:
         :raises Refused: ``bad-body`` for a range outside the record.
         """
         fetch = self._bodies.segments(opened.metadata, opened.prove)
-        with replacing(out) as sink:
+        with _replacing(out) as sink:
             decrypt_record_bytes(fetch, opened.key, opened.place, opened.metadata, start, stop, sink)
         return out
 
@@ -139,3 +141,24 @@ class Reading:
         if out.exists():
             raise StorageError(f"{out} exists already; name a new file, or a directory")
         return out
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """:func:`salus.files.replacing`, after what a killed terminal left of the same file is overwritten and removed."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        pid = left.name.removeprefix(f".{path.name}.").partition("-")[0]
+        if pid.isdecimal() and not _runs(int(pid)):
+            erase(left)
+    with replacing(path) as sink:
+        yield sink
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

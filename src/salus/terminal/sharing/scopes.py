@@ -25,7 +25,7 @@ from salus.ledger.kinds.sharing.scopes import SCOPES, possession_by_envelope, po
 from salus.ledger.quarters import quarter_accepted
 from salus.symmetric import KEY_BYTES, Random, kdf
 from salus.terminal.membership import Membership
-from salus.terminal.sharing.entries import ScopeEntry
+from salus.terminal.sharing.entries import PendingOpening, ScopeEntry
 from salus.terminal.sharing.keys import KeyDesk
 from salus.terminal.sharing.nodes import Nodes
 from salus.terminal.sharing.shelf import Shelf
@@ -36,8 +36,8 @@ OWNER_SECRET: Final = "sharing.owner-secret"
 """Setting of the wallet: the owner's secret in hex."""
 VALID_MS: Final = 3600 * 1000
 """How long an envelope stays valid; shorter than any network's bound on it."""
-RETRY: Final = frozenset({"wrong-epoch", "used-key", "used-credential"})
-"""Refusals after which the next credential is tried."""
+RETRY: Final = frozenset({"wrong-epoch", "used-key", "used-credential", "expired"})
+"""Refusals after which the next credential is tried; the last one is of an envelope that waited through an interruption."""
 TRIES: Final = 4
 
 
@@ -82,10 +82,9 @@ class Anonymous:
         topic = Topic(kind, epoch.number, epoch.pk_BC, time_ms + valid_ms, own)
         return EnvelopeDraft.begin(ledger.domain, credential, topic, self._random), credential
 
-    def spent(self, credential: Credential) -> None:
+    def spent(self, quarter: int, index: int) -> None:
         """The envelope is committed: its credential's secret is not needed any more."""
-        self._wallet.update(lambda c: c.with_credential_state(credential.quarter, credential.index, SPENT))
-        credential.wipe()
+        self._wallet.update(lambda c: c.with_credential_state(quarter, index, SPENT))
 
     def _take(self, time_ms: int) -> Credential:
         quarter, constants = quarter_of(time_ms), self._nodes.ledger.constants
@@ -156,8 +155,11 @@ class Scopes:
         name = f"scope-{category}-{period.lower()}"
         entry = self._shelf.get(name, ScopeEntry)
         if entry is None or entry.key is None:
+            opening = f"opening-{category}-{period.lower()}"
             if SCOPES.get(self._nodes.view(), signer.scope) is None:
-                self._open(signer, now_ms)
+                self._open(signer, opening, now_ms)
+            else:
+                self._opened(opening, self._shelf.get(opening, PendingOpening))
             self._shelf.put(name, ScopeEntry(category, period, None))
             entry = ScopeEntry(category, period, self._own_key(signer).message())
             self._shelf.put(name, entry)
@@ -170,7 +172,7 @@ class Scopes:
 
         return self._keys.ask(signer.attribute, [signer.attribute], sign)
 
-    def _open(self, signer: ScopeKey, now_ms: int) -> None:
+    def _open(self, signer: ScopeKey, name: str, now_ms: int) -> None:
         if self._member is not None:
             possession = possession_by_institution(signer, self._member.name, self._random)
             draft = InstitutionScope(signer.V, possession, self._member.name, UNSIGNED)
@@ -178,19 +180,32 @@ class Scopes:
             return
         assert self._anonymous is not None
         lost: Refused | None = None
+        pending = self._shelf.get(name, PendingOpening)  # an interruption may have left one
         for _ in range(TRIES):
-            envelope, credential = self._anonymous.draft(ScopeOpening.KIND, own_fields(signer.V), now_ms)
-            possession = possession_by_envelope(signer, envelope.nf, self._random)
+            if pending is None:
+                envelope, credential = self._anonymous.draft(ScopeOpening.KIND, own_fields(signer.V), now_ms)
+                possession = possession_by_envelope(signer, envelope.nf, self._random)
+                opening = ScopeOpening(signer.V, possession, envelope.sign((possession,), self._random))
+                credential.wipe()
+                pending = PendingOpening(opening.encode(), credential.quarter, credential.index)
+                self._shelf.put(name, pending)
             try:
-                self._nodes.ledger.submit(ScopeOpening(signer.V, possession, envelope.sign((possession,), self._random)).encode())
+                self._nodes.ledger.submit(pending.raw)
             except Refused as refused:
+                self._shelf.remove(name)
+                pending = None
                 if refused.reason not in RETRY:
                     raise
                 lost = refused
             else:
-                self._anonymous.spent(credential)
+                self._opened(name, pending)
                 return
         raise lost or Refused("internal", "the scope was not opened")
+
+    def _opened(self, name: str, pending: PendingOpening | None) -> None:
+        if pending is not None and self._anonymous is not None:
+            self._anonymous.spent(pending.quarter, pending.index)
+            self._shelf.remove(name)
 
     def _secret(self) -> bytes:
         """The owner's secret, made at first use; durable before anything depends on it."""

@@ -5,7 +5,7 @@ The value node sees boxed keys of tags and record ids, no word. Steps: docs/prot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -16,31 +16,28 @@ from salus.abpre.explain import is_satisfied
 from salus.abpre.keys import SecretKey
 from salus.abpre.language import parse_canonical
 from salus.abpre.opening import decapsulate, open_delta
-from salus.abpre.threshold.box import BoxKey
 from salus.abpre.threshold.delegations import take_delegation_unchecked
 from salus.codec import decode
 from salus.consultation.registration import MemberKey
-from salus.errors import Refused, TransportError, refuse_unless
-from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_member
+from salus.errors import Refused, refuse_unless
 from salus.ledger.kinds.sharing.messages.delegations import DelegationCreation
 from salus.ledger.kinds.sharing.messages.records import IndexKeyPublication
-from salus.ledger.kinds.sharing.messages.shares import QuestionSummary, ShareRequest
-from salus.ledger.kinds.sharing.records import RECORDS, TAGS, index_aad, index_about
-from salus.ledger.sharing_api import SEARCH, STATUS, SearchAnswer, SearchRequest, SharingStatusRequest
+from salus.ledger.kinds.sharing.records import TAGS, index_aad, index_about
 from salus.ledger.signatures import decoded_capsule
 from salus.ledger.state import StateView
 from salus.records.scope import check_category
 from salus.search import keyword
 from salus.search.answer import Parts, keywords_of, matches
 from salus.search.index_keys import BY_DELEGATION, BY_POLICY, open_index_key
-from salus.search.question import KEYS_MAX, box_question
-from salus.search.tags import TAG_BYTES, TagKeys, discoverable_keys, reader_key, reader_keys, tag_of
+from salus.search.question import KEYS_MAX
+from salus.search.tags import TAG_BYTES, discoverable_keys, reader_key, reader_keys, tag_of
 from salus.symmetric import Random, h2
 from salus.terminal.sharing.entries import Followed, KnownIndexKey, RecordEntry
 from salus.terminal.sharing.nodes import Nodes
 from salus.terminal.sharing.owner import CATEGORY_CODE
 from salus.terminal.sharing.scopes import Scopes
 from salus.terminal.sharing.shelf import Shelf
+from salus.terminal.sharing.value_nodes import DiscoverableTags, ReaderTags, ValueNodes
 from salus.terminal.sharing.words import Words
 
 WORDS_MAX: Final = 64
@@ -55,7 +52,8 @@ class SearchResult(msgspec.Struct, frozen=True):
 
     :ivar readable: rids found in scopes whose index keys this institution has. :ivar discoverable: found by the word alone: ask.
     :ivar scopes: how many were searched. :ivar more: whether a node had more than one answer holds.
-    :ivar nodes: value nodes that answered.
+    :ivar nodes: value nodes whose answers were taken. :ivar liars: value nodes that named records without the word, or, where
+        several were asked, held one back; and which.
     """
 
     readable: tuple[bytes, ...]
@@ -63,6 +61,7 @@ class SearchResult(msgspec.Struct, frozen=True):
     scopes: int
     more: bool
     nodes: tuple[str, ...]
+    liars: dict[str, str]
 
 
 def question_of(words: Sequence[str], category: str = "") -> Parts:
@@ -177,76 +176,41 @@ class Searching:
 
     # --- questions ---
 
-    def search(self, words: Sequence[str], category: str = "", purpose: str = "treatment") -> SearchResult:
+    def search(
+        self, words: Sequence[str], category: str = "", purpose: str = "treatment", *, thorough: bool = False
+    ) -> SearchResult:
         """Find records that hold all of the words, in every scope that this institution may search and among discoverable ones.
 
+        Every record that a node names is checked against the record's own tags, which the ledger proves.
+
+        :param thorough: ask one more value node than may lie, each by a request of its own: one of them holds nothing back.
         :raises Refused: ``bad-keyword``, ``limit``, ``suspended``, ``too-few-answers``.
+        :raises TransportError: no value node gives a right answer.
         """
         parts = question_of(words, category)
-        tokens = self._words.tokens(keywords_of(parts), self._now_ms())
+        wanted = keywords_of(parts)
+        tokens = self._words.tokens(wanted, self._now_ms())
         scopes, network = self.follow(), self._nodes.network
-        ordered = [tokens[word] for word in keywords_of(parts)]
+        ordered = [tokens[word] for word in wanted]
+        asking = ValueNodes(self._nodes, self._member, purpose, self._random)
+        names, at_once = sorted(scopes), max(1, KEYS_MAX // len(ordered))
         readable: list[bytes] = []
-        more = False
-        nodes: list[str] = []
-        at_once = max(1, KEYS_MAX // len(ordered))
-        names = sorted(scopes)
         for start in range(0, len(names), at_once):
             chunk = {x: scopes[x] for x in names[start : start + at_once]}
-            answer, node = self._ask(reader_keys(network, chunk, ordered), purpose)
-            readable += matches(parts, len(chunk), [(hit.key, hit.rid) for hit in answer.found])
-            more, nodes = more or bool(answer.more), [*nodes, node]
-        answer, node = self._ask(discoverable_keys(network, ordered), purpose)
-        open_to_all = matches(parts, 1, [(hit.key, hit.rid) for hit in answer.found])
+            hits = asking.ask(reader_keys(network, chunk, ordered), ReaderTags(network, chunk, ordered), thorough=thorough)
+            readable += matches(parts, len(chunk), hits)
+        hits = asking.ask(discoverable_keys(network, ordered), DiscoverableTags(network, ordered), thorough=thorough)
         known = set(readable)
+        open_to_all = [rid for rid in matches(parts, 1, hits) if rid not in known]
+        living = asking.living([*readable, *open_to_all])
         return SearchResult(
-            self._living(readable),
-            self._living(rid for rid in open_to_all if rid not in known),
+            tuple(rid for rid in dict.fromkeys(readable) if rid in living),
+            tuple(rid for rid in dict.fromkeys(open_to_all) if rid in living),
             len(names),
-            more or bool(answer.more),
-            tuple(dict.fromkeys([*nodes, node])),
+            asking.more,
+            tuple(asking.answered),
+            dict(asking.liars),
         )
-
-    def _living(self, rids: Iterable[bytes]) -> tuple[bytes, ...]:
-        """Those that the ledger has and that are neither erased nor superseded: a value node's word is not enough."""
-        view, kept = self._nodes.view(), []
-        for rid in dict.fromkeys(rids):
-            record = RECORDS.get(view, rid)
-            if record is not None and not record.erased_ms and record.superseded_by is None:
-                kept.append(rid)
-        return tuple(kept)
-
-    def _ask(self, keys: TagKeys, purpose: str) -> tuple[SearchAnswer, str]:
-        """Put a question to a value node; if it is silent, to the next one, under a request of its own (questions, step 2)."""
-        nodes = self._nodes
-        view = nodes.view()
-        committee = nodes.committee(view)
-        first = int.from_bytes(self._random(4), "big") % len(committee.seats)
-        failure: Refused | TransportError = TransportError("no node answers questions")
-        for seat in (*committee.seats[first:], *committee.seats[:first]):
-            box = box_question(nodes.network, self._member.name, seat.name, committee.epoch, seat.Er, keys, self._random)
-            summary = QuestionSummary(seat.name, box.count, box.digest())
-            Er = BoxKey.generate(self._random).Er
-            draft = ShareRequest(self._member.name, summary, (), purpose, Er, UNSIGNED)
-            message = signed_by_member(nodes.network, draft, self._member, self._random)
-            try:
-                nodes.call(seat.name, STATUS, SharingStatusRequest())  # a node that is down costs no transaction
-                request = nodes.submit(message).committed.hash
-                return self._answer(seat.name, SearchRequest(request, box)), seat.name
-            except TransportError as error:
-                failure = error
-        raise failure
-
-    def _answer(self, node: str, asked: SearchRequest) -> SearchAnswer:
-        def look() -> SearchAnswer | None:
-            try:
-                return SearchAnswer.decode(self._nodes.call(node, SEARCH, asked))
-            except Refused as refused:
-                if refused.reason == "unknown-request":
-                    return None  # it lags
-                raise TransportError(f"{node}: {refused}") from None
-
-        return self._nodes.ledger.wait(look, f"the answer of {node}")
 
 
 def _satisfying(keys: Sequence[SecretKey], policy: str) -> SecretKey | None:
