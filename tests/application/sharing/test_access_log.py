@@ -52,6 +52,7 @@ def fetched(chain: SharingChain, scope: bytes) -> tuple[LogState | None, Entries
 def test_every_act_is_in_the_log_in_order(granted: SharingChain, scope: bytes) -> None:
     log, entries = fetched(granted, scope)
     assert [(e.act, e.reader) for e in entries] == [
+        ("put", ""),
         ("delegated", ""),
         ("asked", HOSPITAL),
         ("granted", HOSPITAL),
@@ -61,7 +62,7 @@ def test_every_act_is_in_the_log_in_order(granted: SharingChain, scope: bytes) -
         ("waiting", CLINIC),
         ("revoked", ""),
     ]
-    assert [e.via for e in entries] == ["delegation", "", "delegation", "", "policy", "", "", ""]
+    assert [e.via for e in entries] == ["", "delegation", "", "delegation", "", "policy", "", "", ""]
     verify_access_log(scope, log, entries)
     for entry in entries:
         assert granted.application.position(entry.tx_hash) is not None

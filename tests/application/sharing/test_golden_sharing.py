@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from golden.ledger.sharing.make import build
+from salus.ledger.access_export import AccessExport, verify_access_export
 from salus.ledger.access_proofs import AccessLogProof, fetch_access_log, verify_access_proof
 from salus.ledger.application import LedgerApplication
 from salus.ledger.export import write_export_stream
@@ -15,7 +16,11 @@ from salus.ledger.genesis import Genesis
 from salus.ledger.kinds.sharing.committee_state import current_epoch
 from salus.ledger.storage.memory import MemoryStore
 from salus.ledger.verify import verify_export
+from support.audit_world import audit_file
 
+ACTS = [
+    "put", "delegated", "asked", "granted", "asked", "waiting", "rotated", "revoked", "put", "superseded", "erased",
+]  # fmt: skip
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "ledger" / "sharing"
 
 
@@ -40,6 +45,7 @@ def test_the_same_script_still_writes_the_same_bytes(genesis: Genesis, head: tup
     assert file.getvalue() == (GOLDEN / "export.bin").read_bytes()
     assert chain.application.snapshot() == (GOLDEN / "snapshot.bin").read_bytes()
     assert fetch_access_log(chain.application.query, owner.scope).encode() == (GOLDEN / "access-log.bin").read_bytes()
+    assert audit_file(chain, owner.scope).encode() == (GOLDEN / "access-export.bin").read_bytes()
 
 
 def test_the_golden_export_verifies(genesis: Genesis, head: tuple[int, int, bytes]) -> None:
@@ -57,4 +63,11 @@ def test_the_golden_snapshot_restores(genesis: Genesis, head: tuple[int, int, by
 def test_the_golden_access_log_is_still_complete(genesis: Genesis) -> None:
     proof = AccessLogProof.decode((GOLDEN / "access-log.bin").read_bytes())
     whole = verify_access_proof(proof, proof.scope, genesis.network(), genesis.validators())
-    assert [e.act for e in whole.entries] == ["delegated", "asked", "granted", "asked", "waiting", "revoked"]
+    assert [e.act for e in whole.entries] == ACTS
+
+
+def test_the_golden_file_for_auditors_still_verifies(genesis: Genesis) -> None:
+    export = AccessExport.decode((GOLDEN / "access-export.bin").read_bytes())
+    audited = verify_access_export(export, genesis.network())
+    assert [[e.act for e in scope.entries] for scope in audited.scopes] == [ACTS]
+    assert len(audited.transactions) == 4

@@ -179,7 +179,7 @@ def test_a_whole_access_log_in_one_file_proves_itself_offline() -> None:
     world = chain.world
     proof = AccessLogProof.decode(fetch_access_log(chain.application.query, scope).encode())
     whole = verify_access_proof(proof, scope, world.network, world.validators)
-    assert [e.act for e in whole.entries] == ["delegated", "asked", "granted", "asked", "waiting", "revoked"]
+    assert [e.act for e in whole.entries] == ["put", "delegated", "asked", "granted", "asked", "waiting", "revoked"]
     assert whole.as_of_ms == chain.time_ms
 
     def refused(lie: AccessLogProof, validators: ValidatorSet = world.validators, not_before_ms: int = 0) -> str:

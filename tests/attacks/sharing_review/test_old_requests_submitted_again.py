@@ -48,7 +48,7 @@ def test_an_old_request_to_share_is_not_the_readers_word_again(
         chain.commit(asked)  # by a stranger
         assert chain.share(share).status == ss.ASKED  # the grant is gone
         acts = [entry.act for entry in chain.log(owner.scope)]
-        assert acts == ["asked", "granted", "asked"]
+        assert acts == ["put", "asked", "granted", "asked"]
 
 
 @pytest.mark.parametrize("repaired", [True, False])

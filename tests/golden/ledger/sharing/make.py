@@ -19,6 +19,7 @@ from salus.ledger.export import write_export_stream  # noqa: E402
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_scope  # noqa: E402
 from salus.ledger.kinds.sharing.messages.records import RecordErase, RecordRotate  # noqa: E402
 from salus.ledger.kinds.sharing.scope_keys import ScopeKey  # noqa: E402
+from support.audit_world import audit_file  # noqa: E402
 from support.sharing_world import CLINIC, HOSPITAL, POLICY, SharingChain, SharingWorld, granted_world  # noqa: E402
 
 
@@ -51,6 +52,7 @@ def write(directory: Path) -> None:
         write_export_stream(world.network, world.genesis.hash(), chain.records, file)
     (directory / "snapshot.bin").write_bytes(chain.application.snapshot())
     (directory / "access-log.bin").write_bytes(fetch_access_log(chain.application.query, owner.scope).encode())
+    (directory / "access-export.bin").write_bytes(audit_file(chain, owner.scope).encode())
     info = chain.application.info()
     (directory / "head.txt").write_text(f"{info.height} {info.last_time_ms} {info.application_hash.hex()}\n")
 

@@ -14,7 +14,7 @@ from salus.errors import Refused, refuse_unless
 from salus.ledger.merkle_log import EMPTY_LOG, LogState
 from salus.ledger.state import Overlay, StateView, Table
 from salus.ledger.transactions import BlockContext
-from salus.merkle import leaf_hash
+from salus.merkle import leaf_hash, tree_root
 
 PUT: Final = "put"
 SUPERSEDED: Final = "superseded"
@@ -115,13 +115,32 @@ def verify_access_log(scope: bytes, proven: LogState | None, entries: Sequence[A
     """Whether these are all entries of a scope's log, unaltered and in order (access log, step 3).
 
     :param proven: (count, peaks) as a map proof under a certified header gave it; None if the map proves that there is no log.
-    :raises Refused: ``bad-proof``: an entry was dropped, added, altered or moved.
+    :raises Refused: ``bad-proof``: an entry was dropped, added, altered or moved; the detail names it as far as they can tell.
     """
     expected = EMPTY_LOG if proven is None else proven
     expected.check()
-    refuse_unless(len(entries) == expected.count, "bad-proof", f"{len(entries)} entries; the log has {expected.count}")
     for number, entry in enumerate(entries):
-        in_place = entry.scope == scope and entry.number == number
-        refuse_unless(in_place, "bad-proof", f"entry {number} is another one's")
-    if EMPTY_LOG.extended([entry.leaf() for entry in entries]) != expected:
-        raise Refused("bad-proof", "the entries are not those of the scope's log")
+        refuse_unless(entry.scope == scope, "bad-proof", f"entry {number} is another scope's")
+        refuse_unless(entry.number == number, "bad-proof", f"entry {number} is missing: entry {entry.number} stands in its place")
+    count = len(entries)
+    refuse_unless(count >= expected.count, "bad-proof", f"an entry is missing: there are {count}; the log has {expected.count}")
+    refuse_unless(count <= expected.count, "bad-proof", f"an entry is added: there are {count}; the log has {expected.count}")
+    if (false := first_false(expected, [entry.leaf() for entry in entries])) is not None:
+        raise Refused(
+            "bad-proof", f"of entries {false.start} to {false.stop - 1} one is not the log's: altered, moved or replaced"
+        )
+
+
+def first_false(expected: LogState, leaves: Sequence[bytes]) -> range | None:
+    """The first stretch of leaf hashes that does not give its peak; None if all do.
+
+    :param leaves: as many as ``expected`` counts.
+    """
+    start, peaks = 0, iter(expected.peaks)
+    for bit in reversed(range(expected.count.bit_length())):
+        if expected.count >> bit & 1:
+            stop = start + (1 << bit)
+            if tree_root(leaves[start:stop]) != next(peaks):
+                return range(start, stop)
+            start = stop
+    return None

@@ -20,7 +20,7 @@ from salus.consultation.registration import CLOUD, MemberKey
 from salus.consultation.registration import SUITE as MEMBER_SUITE
 from salus.errors import Refused, refuse_unless
 from salus.ledger.kinds.parties import live_party
-from salus.ledger.kinds.sharing import lists
+from salus.ledger.kinds.sharing import access_log, lists
 from salus.ledger.kinds.sharing.attachments import METADATA, receipts_claim
 from salus.ledger.kinds.sharing.claims import require_scope_signature, scope_claim
 from salus.ledger.kinds.sharing.committee_state import accepted_epoch
@@ -230,6 +230,9 @@ class _Put:
         BY_DIGEST.put(state, content.digest_tag, RecordName(put.rid))
         lists.append(state, lists.RECORDS, b"", put.rid)
         lists.append(state, lists.SCOPE_RECORDS, put.scope, put.rid)
+        access_log.log(state, context, tx.hash, put.scope, access_log.PUT, rid=put.rid)
+        if put.supersedes is not None:
+            access_log.log(state, context, tx.hash, put.scope, access_log.SUPERSEDED, rid=put.supersedes)
         context.emit("record.put", put.rid)
 
 
@@ -251,6 +254,7 @@ class _Repolicy:
         changed = replace(record, version=message.version, capsule=digest, changed_ms=context.time_ms)
         RECORDS.put(state, message.rid, changed)
         CAPSULES.put(state, message.rid, message.capsule)
+        access_log.log(state, context, tx.hash, record.scope, access_log.REPOLICIED, rid=message.rid)
         context.emit("record.repolicied", message.rid)
 
 
@@ -282,6 +286,7 @@ class _Rotate:
         CAPSULES.put(state, message.rid, content.capsule)
         BY_DIGEST.delete(state, record.digest_tag)
         BY_DIGEST.put(state, content.digest_tag, RecordName(message.rid))
+        access_log.log(state, context, tx.hash, record.scope, access_log.ROTATED, rid=message.rid)
         context.emit("record.rotated", message.rid)
 
 
@@ -300,6 +305,7 @@ class _Erase:
         CAPSULES.delete(state, message.rid)
         TAGS.delete(state, message.rid)
         BY_DIGEST.delete(state, record.digest_tag)
+        access_log.log(state, context, tx.hash, record.scope, access_log.ERASED, rid=message.rid)
         context.emit("record.erased", message.rid)
 
 
