@@ -12,6 +12,7 @@ from support.command_line import run_process
 KEYS = {
     "schema", "engine", "suite", "height", "application_hashes", "ledger_verified", "consultations", "refused", "phases_ms",
     "message_bits", "sharing", "searches", "denied", "liar_named", "revocation_receipt_verified", "access_log_complete",
+    "cloud_destroyed", "cloud_destroyed_nothing_lost",
 }  # fmt: skip
 SHARED = {"record", "sha256", "rid", "reader", "via", "received_sha256", "transformed_by"}
 CONSULTATION = {
@@ -19,7 +20,7 @@ CONSULTATION = {
     "request_tx", "reply_tx", "accepted",
 }  # fmt: skip
 ATTEMPTS = {"replay", "forgery", "revoked", "tampered-reply", "double-use"}
-PARTIES = {"node-0", "node-1", "node-2", "node-3", "cloud", "centre", "check-0", "check-1", "check-2"}
+PARTIES = {"node-0", "node-1", "node-2", "node-3", "cloud", "cloud-1", "centre", "check-0", "check-1", "check-2"}
 
 
 @pytest.fixture
@@ -58,6 +59,7 @@ def test_a_demonstration_over_given_records(tmp_path: Path, roots: list[Path]) -
         assert s["sha256"] == s["received_sha256"]
         assert s["received_sha256"] in received
     assert {s["via"] for s in report["sharing"]} == {"policy", "delegation", "emergency"}
+    assert report["cloud_destroyed_nothing_lost"] is True
     assert (report["revocation_receipt_verified"], report["access_log_complete"]) == (True, True)
     digests = {hashlib.sha256(p.read_bytes()).hexdigest() for root in roots for p in root.rglob("*") if p.is_file()}
     assert {c["sha256"] for c in report["consultations"]} == digests

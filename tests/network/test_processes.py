@@ -1,4 +1,4 @@
-"""The same demonstration with every party in an operating-system process of its own."""
+"""The same demonstration, both halves, with every party in an operating-system process of its own."""
 
 from __future__ import annotations
 
@@ -21,8 +21,15 @@ class _Watched(ProcessStage):
 
     def enter(self, role: str, name: str, display_name: str, *, cheating: bool = False) -> str:
         party = super().enter(role, name, display_name, cheating=cheating)
-        self.seen = {**getattr(self, "seen", {}), **self.process_ids}
+        self._remember()
         return party
+
+    def reenter(self, party: str, *, cheating: bool = False) -> None:
+        super().reenter(party, cheating=cheating)
+        self._remember()
+
+    def _remember(self) -> None:
+        self.seen = {**getattr(self, "seen", {}), **self.process_ids}
 
 
 def test_demonstration_with_every_party_in_its_own_process(tmp_path: Path) -> None:
@@ -40,11 +47,29 @@ def test_demonstration_with_every_party_in_its_own_process(tmp_path: Path) -> No
     parties = stages[0].seen
     assert len(set(parties.values())) == len(parties)
     assert os.getpid() not in parties.values()
-    assert {"node-0", "node-1", "node-2", "node-3", "cloud", "centre"} <= set(parties)
+    services = {"node-0", "node-1", "node-2", "node-3", "check-0", "check-1", "check-2", "cloud", "cloud-1", "centre"}
+    assert services <= set(parties)
     assert sum(p.startswith("patient-") for p in parties) == 4
+    assert sum(p.startswith("institution-") for p in parties) == 4
     assert report["ledger_verified"] is True
     assert all(c["accepted"] and c["sha256"] == c["doctor_received_sha256"] for c in report["consultations"])
     assert {r["attempt"] for r in report["refused"]} == {"replay", "forgery", "revoked", "tampered-reply", "double-use"}
+    assert {(s["reader"], s["via"]) for s in report["sharing"]} == {
+        ("st-anne/board", "policy"),
+        ("lakeside/board", "policy"),
+        ("riverside/board", "delegation"),
+        ("riverside/board", "emergency"),
+    }
+    assert all(s["sha256"] == s["received_sha256"] for s in report["sharing"])
+    assert [d["reason"] for d in report["denied"]] == ["unsatisfied", "delegation-revoked"]
+    assert report["searches"]
+    assert all(s["found"] == s["expected"] for s in report["searches"])
+    assert report["liar_named"] == "st-anne/node-0"
+    assert report["node_down"] == "lakeside/node-3"
+    assert report["revocation_receipt_verified"] is True
+    assert report["access_log_complete"] is True
+    assert report["cloud_destroyed_nothing_lost"] is True
+    assert report["cloud_destroyed"]["records_after"] == 2
 
 
 class _Mortal(ProcessStage):

@@ -18,6 +18,7 @@ from salus.cloud import messages as m
 from salus.cloud.filing import CommittedTransaction, file_transactions
 from salus.cloud.index import FilingRow, Index
 from salus.cloud.objects import DirectoryStore, ObjectStore
+from salus.cloud.repair import Repair
 from salus.cloud.settings import Clock, GatewaySettings
 from salus.cloud.sharing_records import RecordShelf
 from salus.cloud.shelf import Shelf
@@ -215,10 +216,10 @@ class Gateway:
         return self._key.name
 
     def repair_records(self, transport: Transport, ledger: LedgerClient) -> int:
-        """Fetch bodies of records that were lost here from the records' other clouds; returns how many."""
+        """Fetch what was lost here of records from the records' other clouds; returns how many bodies came back."""
         if self.records is None:
             return 0
-        return self.records.repair(transport, ledger, self._staging.directory)
+        return Repair(self.records, transport, ledger, self._staging.directory, self.settings.body_bytes_max).run()
 
     def close(self) -> None:
         """Close the index and release the directory."""
@@ -321,6 +322,8 @@ class Gateway:
             self._uploads.open_count,
             filings,
             PART_BYTES,
+            0 if self.records is None else len(self.records),
+            0 if self.records is None else len(self.records.wanted),
         )
 
     def _look_at(self, digest: bytes) -> SalusError | None:

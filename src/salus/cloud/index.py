@@ -226,6 +226,15 @@ class Index:
                 db.execute(_BODIES.update().where(same).values(named=1, keep_until_ms=keep))
         return True
 
+    def file_late(self, filing: FilingRow) -> None:
+        """File a transaction of a block that was filed before; again: nothing happens."""
+        values = msgspec.structs.asdict(filing)
+        values.pop("number")
+        with self._writing() as db:
+            known = db.execute(sa.select(_FILINGS.c.number).where(_FILINGS.c.tx_hash == filing.tx_hash)).first()
+            if known is None:
+                db.execute(_FILINGS.insert().values(**values))
+
     def filing(self, tx_hash: bytes) -> FilingRow | None:
         """The filing of one transaction."""
         with self._reading() as db:

@@ -213,7 +213,11 @@ class StatusRequest(Message, frozen=True):
 
 
 class CloudStatus(Message, frozen=True):
-    """What the gateway holds, and how far it has followed the ledger."""
+    """What the gateway holds, and how far it has followed the ledger.
+
+    :ivar records: records whose bodies it keeps. :ivar records_missing: records that the ledger names it for, and of which it has
+        nothing: it fetches them from other clouds.
+    """
 
     KIND = "cloud.status"
 
@@ -227,3 +231,5 @@ class CloudStatus(Message, frozen=True):
     uploads_open: int
     filings: int
     part_bytes_max: int
+    records: int
+    records_missing: int

@@ -88,13 +88,29 @@ class CloudParty:
         self.follow()
         try:
             self.gateway.confirm_pending(CONFIRM_BYTES)
-            if self._transport is not None and len(self._ledger.genesis.core.clouds) > 1:
-                self.gateway.repair_records(self._transport, self._ledger)
             if self.gateway.maintenance_due():
                 gone = self.gateway.collect_garbage()
                 _log.debug("collected", bodies=gone.bodies, body_bytes=gone.body_bytes, uploads=gone.uploads)
         except SalusError as error:
             _log.warning("maintenance-failed", error=str(error))
+
+    def repair(self) -> int:
+        """Fetch what was lost here of records from other clouds; returns how many bodies came back.
+
+        Not to be called while this party answers nobody: two clouds may repair each other at the same time.
+        """
+        if self._transport is None or len(self._ledger.genesis.core.clouds) < 2:
+            return 0
+        try:
+            return self.gateway.repair_records(self._transport, self._ledger)
+        except SalusError as error:
+            _log.warning("repair-failed", error=str(error))
+            return 0
+
+    @property
+    def missing(self) -> int:
+        """Records that the ledger names this cloud for, and of which nothing is here."""
+        return len(self.gateway.records.wanted) if self.gateway.records is not None else 0
 
     def close(self) -> None:
         """Close the gateway."""

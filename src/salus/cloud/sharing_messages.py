@@ -10,7 +10,7 @@ method                   request                     answer
 ``cloud.record-info``    :class:`RecordInfoRequest`  :class:`RecordInfo`
 ``cloud.record-range``   :class:`RecordRange`        :class:`salus.cloud.messages.BodyRange`
 ``cloud.record-proof``   :class:`RecordProof`        encoded :class:`salus.records.digest.RangeProof`
-``cloud.record-repair``  :class:`RecordRepair`       :class:`salus.cloud.messages.BodyRange`, to other clouds of the record
+``cloud.record-repair``  :class:`RecordRepair`       :class:`RecordPiece`, to other clouds of the record
 =======================  ==========================  ==================================================================
 """
 
@@ -20,6 +20,7 @@ from typing import Annotated, Any, Final
 
 from salus.codec import Bytes16, Bytes32, Bytes64, Message, Name, Size
 from salus.ledger.sharing_api import SEALED_METADATA_MAX, ReadProof
+from salus.transport import PART_BYTES
 
 RECORD_KEEP: Final = "cloud.record-keep"
 RECORD_INFO: Final = "cloud.record-info"
@@ -80,7 +81,7 @@ class RecordProof(Message, frozen=True):
 
 
 class RecordRepair(Message, frozen=True):
-    """Another cloud of a record has lost its body, and asks for a range of it.
+    """Another cloud of a record has lost its body, or all that it had of it, and asks for a range.
 
     :ivar metadata: hash of the sealed metadata, which tells bodies of one record apart.
     :ivar cloud: who asks. :ivar party: who is asked. :ivar time_ms: asker's clock.
@@ -101,3 +102,17 @@ class RecordRepair(Message, frozen=True):
     def signed(self) -> tuple[Any, ...]:
         """What the signature covers."""
         return self.to_value()[:-1]
+
+
+class RecordPiece(Message, frozen=True):
+    """A range of a record's body, and what the other cloud needs to check and keep the whole.
+
+    :ivar size_bytes: of the body; ``data`` is shorter than asked only at its end.
+    """
+
+    KIND = "cloud.record-piece"
+
+    sealed: Annotated[bytes, Size(1, SEALED_METADATA_MAX)]
+    digest: Bytes32
+    size_bytes: int
+    data: Annotated[bytes, Size(0, PART_BYTES)]

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import structlog
 from msgspec.structs import replace
 
 from salus import labels
@@ -21,16 +20,16 @@ from salus.cloud.filing import CommittedTransaction
 from salus.cloud.index import BodyRow, FilingRow, Index
 from salus.cloud.settings import Clock
 from salus.cloud.shelf import Shelf
+from salus.cloud.wanted import WantedRecords
 from salus.codec import Bytes16, Bytes32, Message, Size
 from salus.consultation.registration import CLOUD, MemberKey, verify_member_signature
-from salus.errors import Refused, SalusError, TransportError, refuse_unless
+from salus.errors import Refused, TransportError, refuse_unless
 from salus.files import erase, make_private_directory, read_bounded, remove_leftovers, write_atomic
 from salus.ledger.client import LedgerClient
 from salus.ledger.kinds.sharing.messages.records import RecordContent, RecordErase, RecordPut, RecordRotate
-from salus.ledger.kinds.sharing.records import RECORDS, Record, digest_tag, find_record, sign_record_upload
+from salus.ledger.kinds.sharing.records import Record, digest_tag, find_record, sign_record_upload
 from salus.ledger.reading import PROOF_AGE_MS, ProvenView, check_reader
 from salus.ledger.sharing_api import SEALED_METADATA_MAX, ReadProof
-from salus.records.digest import BodyDigester
 from salus.records.record import SealedMetadata, metadata_hash
 from salus.symmetric import Random
 from salus.transport import PART_BYTES, Transport
@@ -42,11 +41,8 @@ ENTRY_BYTES_MAX: Final = SEALED_METADATA_MAX + 1024
 SEEN_MAX: Final = 1024
 SEEN_MS: Final = 2_000
 """How long an accepted proof needs no look at the ledger: a body comes in many ranges, and a revocation counts within seconds."""
-LOOKED_AT_A_TIME: Final = 1000
-"""Records whose bodies are looked for in one maintenance: a second of work."""
 UNNAMED: Final = 0
 NAMED: Final = 1
-_log = structlog.get_logger(__name__)
 
 
 class RecordEntry(Message, frozen=True):
@@ -76,12 +72,13 @@ class RecordShelf:
         self, directory: Path, network: bytes, key: MemberKey, shelf: Shelf, index: Index, now_ms: Clock, random: Random
     ) -> None:
         self._directory = directory / RECORDS_DIRECTORY
-        self._network = network
+        self.network = network
         self._key = key
         self._shelf = shelf
         self._index = index
         self._now_ms = now_ms
         self._random = random
+        self.wanted = WantedRecords(directory)
         make_private_directory(self._directory)
         remove_leftovers(self._directory)
         self._bound: dict[bytes, tuple[bytes, bytes]] = {}
@@ -89,8 +86,16 @@ class RecordShelf:
         self._seen: dict[bytes, tuple[int, Record]] = {}
         self._looked_at = 0
         for path in self._directory.iterdir():
-            entry = RecordEntry.decode(read_bounded(path, ENTRY_BYTES_MAX, "a record's entry"))
+            entry = _read_entry(path)
             self._bound[entry.digest] = (entry.rid, entry.metadata)
+
+    @property
+    def cloud(self) -> str:
+        """Name of the cloud."""
+        return self._key.name
+
+    def __len__(self) -> int:
+        return len(self._bound)
 
     # --- taking in ---
 
@@ -106,7 +111,7 @@ class RecordShelf:
             raise Refused("missing-body", f"no body {asked.digest.hex()[:16]}.. here; upload it first")
         long = asked.keep_until_ms <= row.keep_until_ms
         refuse_unless(long, "bad-receipt", f"the upload is kept until {row.keep_until_ms}; upload it again for longer")
-        metadata = metadata_hash(self._network, asked.rid, asked.sealed)
+        metadata = metadata_hash(self.network, asked.rid, asked.sealed)
         known = self._bound.get(asked.digest)
         # Else a record named after another one's body, or after a consultation's, would shut out its readers.
         free = known == (asked.rid, metadata) or (known is None and not self._index.naming(asked.digest))
@@ -115,8 +120,8 @@ class RecordShelf:
             entry = RecordEntry(asked.rid, metadata, asked.digest, row.size_bytes, asked.sealed, asked.keep_until_ms, UNNAMED)
             self._write(entry)
             self._bound[entry.digest] = (entry.rid, entry.metadata)
-        tag = digest_tag(self._network, asked.digest)
-        return sign_record_upload(self._network, self._key, asked.rid, tag, metadata, asked.keep_until_ms, self._random)
+        tag = digest_tag(self.network, asked.digest)
+        return sign_record_upload(self.network, self._key, asked.rid, tag, metadata, asked.keep_until_ms, self._random)
 
     def is_record(self, digest: bytes) -> bool:
         """Whether a body is a record's: then nobody gets it by its digest alone."""
@@ -145,16 +150,17 @@ class RecordShelf:
 
     def _name(self, height: int, tx_hash: bytes, rid: bytes, content: RecordContent) -> FilingRow | None:
         entry = self._read(rid, content.metadata)
-        if entry is None or digest_tag(self._network, entry.digest) != content.digest_tag:
-            return None  # another cloud's
+        if entry is None or digest_tag(self.network, entry.digest) != content.digest_tag:
+            if any(upload.cloud == self.cloud for upload in content.uploads):
+                self.wanted.add(height, tx_hash, rid, content)  # this cloud signed that it has it: it was lost since
+            return None
         self._write(replace(entry, named=NAMED))
-        # Nothing finds this filing but its body's digest: pseudonym and one-time key are random.
-        hidden = (os.urandom(32), os.urandom(32))
-        return FilingRow(RecordPut.KIND, tx_hash, height, *hidden, "", entry.digest, entry.size_bytes, FOR_EVER_MS)
+        return _filing(entry, tx_hash, height)
 
     def _erase_others(self, rid: bytes, kept: bytes) -> None:
+        self.wanted.forget(rid, kept)
         for path in sorted(self._directory.glob(f"{rid.hex()}.*")):
-            entry = RecordEntry.decode(read_bounded(path, ENTRY_BYTES_MAX, "a record's entry"))
+            entry = _read_entry(path)
             if entry.metadata == kept or (kept and not entry.named):
                 continue
             with self._shelf.lock(entry.digest):
@@ -194,8 +200,8 @@ class RecordShelf:
 
     # --- repair ---
 
-    def give(self, asked: sm.RecordRepair, ledger: LedgerClient) -> m.BodyRange:
-        """A range of the body, to another cloud that the ledger names for the record: it is ciphertext that it should have.
+    def give(self, asked: sm.RecordRepair, ledger: LedgerClient) -> sm.RecordPiece:
+        """Sealed metadata and a range of the body, to another cloud that the ledger names: ciphertext that it should have.
 
         :raises Refused: ``not-authorised``, ``bad-signature``, ``wrong-request``, ``missing-body``, ``unreachable``.
         """
@@ -207,63 +213,42 @@ class RecordShelf:
             record = find_record(ProvenView(ledger), asked.rid)
         except TransportError as error:
             raise Refused("unreachable", f"the ledger cannot be asked: {error}"[:4096]) from None
-        verify_member_signature(self._network, labels.SIG_FETCH, asked.cloud, W, asked.signed(), asked.signature)
+        verify_member_signature(self.network, labels.SIG_FETCH, asked.cloud, W, asked.signed(), asked.signature)
         named = asked.cloud in record.clouds and asked.metadata == record.metadata
         refuse_unless(named, "not-authorised", f"the ledger does not name {asked.cloud} for that record")
         entry = self._read(asked.rid, asked.metadata)
         if entry is None:
             raise Refused("missing-body", "that body is not here")
-        return m.BodyRange(self._shelf.read(entry.digest, asked.offset, asked.count))
+        data = self._shelf.read(entry.digest, asked.offset, asked.count)
+        return sm.RecordPiece(entry.sealed, entry.digest, entry.size_bytes, data)
 
-    def repair(self, transport: Transport, ledger: LedgerClient, staging: Path) -> int:
-        """Fetch bodies that were lost here from the records' other clouds, each checked by its digest; returns how many.
+    def ask(self, transport: Transport, rid: bytes, metadata: bytes, cloud: str, offset: int, count: int) -> sm.RecordPiece:
+        """Ask another cloud for a range of a record's body; nothing of the answer is checked yet.
 
-        A thousand records are looked at each time, in turn; one whose other clouds are all silent comes again in the next round.
+        :raises Refused: it refuses. :raises TransportError: it does not answer.
         """
-        repaired = 0
+        about = (rid, metadata, offset, count, self.cloud, cloud, self._now_ms())
+        draft = sm.RecordRepair(*about, bytes(64))
+        signature = self._key.sign(self.network, labels.SIG_FETCH, draft.signed(), self._random)
+        return sm.RecordPiece.decode(transport.call(cloud, sm.RECORD_REPAIR, sm.RecordRepair(*about, signature).encode()))
+
+    def without_body(self, count: int) -> list[RecordEntry]:
+        """Records that are named by the ledger and whose bodies are lost, among the next so many, in turn."""
         paths = sorted(self._directory.iterdir())
         start = self._looked_at if self._looked_at < len(paths) else 0
-        self._looked_at = start + LOOKED_AT_A_TIME
-        for path in paths[start : self._looked_at]:
-            entry = RecordEntry.decode(read_bounded(path, ENTRY_BYTES_MAX, "a record's entry"))
-            if entry.named and self._shelf.held(entry.digest) is None:
-                record = RECORDS.get(ProvenView(ledger), entry.rid)
-                others = () if record is None or record.erased_ms else record.clouds
-                for cloud in others:
-                    if cloud != self._key.name and self._fetch(transport, entry, cloud, staging):
-                        repaired += 1
-                        break
-        return repaired
+        self._looked_at = start + count
+        entries = [_read_entry(path) for path in paths[start : self._looked_at]]
+        return [entry for entry in entries if entry.named and self._shelf.held(entry.digest) is None]
 
-    def _fetch(self, transport: Transport, entry: RecordEntry, cloud: str, staging: Path) -> bool:
-        part = staging / f"repair-{entry.digest.hex()}"
-        digester = BodyDigester(suite=labels.SUITE_RECORDS_2)
-        try:
-            with part.open("wb") as file:
-                for offset in range(0, entry.size_bytes, PART_BYTES):
-                    data = self._ask(transport, entry, cloud, offset)
-                    digester.update(data)
-                    file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            right = digester.finish().digest == entry.digest
-            if right:
-                row = BodyRow(entry.digest, entry.size_bytes, self._now_ms(), FOR_EVER_MS, True, True)
-                self._shelf.restore(row, part)
-        except (SalusError, OSError) as error:
-            _log.warning("not-repaired", cloud=cloud, error=str(error))
-            return False
-        finally:
-            part.unlink(missing_ok=True)
-        return right
+    def restore(self, entry: RecordEntry, staged: Path) -> None:
+        """Put back a body: a complete, fsynced, checked file. From now on it is given to nobody by its digest alone."""
+        self._write(entry)
+        self._bound[entry.digest] = (entry.rid, entry.metadata)
+        self._shelf.restore(BodyRow(entry.digest, entry.size_bytes, self._now_ms(), FOR_EVER_MS, True, True), staged)
 
-    def _ask(self, transport: Transport, entry: RecordEntry, cloud: str, offset: int) -> bytes:
-        count = min(PART_BYTES, entry.size_bytes - offset)
-        about = (entry.rid, entry.metadata, offset, count, self._key.name, cloud, self._now_ms())
-        draft = sm.RecordRepair(*about, bytes(64))
-        signature = self._key.sign(self._network, labels.SIG_FETCH, draft.signed(), self._random)
-        body = sm.RecordRepair(*about, signature).encode()
-        return m.BodyRange.decode(transport.call(cloud, sm.RECORD_REPAIR, body)).data
+    def file_late(self, entry: RecordEntry, tx_hash: bytes, height: int) -> None:
+        """File the transaction that names a body which came after it."""
+        self._index.file_late(_filing(entry, tx_hash, height))
 
     def _readable(self, proof: ReadProof, ledger: LedgerClient) -> RecordEntry:
         record = self._allowed(proof, ledger)
@@ -279,7 +264,7 @@ class RecordShelf:
             return seen[1]
         try:
             ledger.refresh()
-            record = check_reader(ProvenView(ledger), self._network, proof, self._key.name, now_ms, ledger.time_ms)
+            record = check_reader(ProvenView(ledger), self.network, proof, self._key.name, now_ms, ledger.time_ms)
         except TransportError as error:
             raise Refused("unreachable", f"the ledger cannot be asked who may read: {error}"[:4096]) from None
         if len(self._seen) >= SEEN_MAX:
@@ -291,17 +276,24 @@ class RecordShelf:
 
     def entries(self) -> list[RecordEntry]:
         """Every record that is here."""
-        return [
-            RecordEntry.decode(read_bounded(path, ENTRY_BYTES_MAX, "a record's entry"))
-            for path in sorted(self._directory.iterdir())
-        ]
+        return [_read_entry(path) for path in sorted(self._directory.iterdir())]
 
     def _read(self, rid: bytes, metadata: bytes) -> RecordEntry | None:
         path = self._path(rid, metadata)
-        return RecordEntry.decode(read_bounded(path, ENTRY_BYTES_MAX, "a record's entry")) if path.exists() else None
+        return _read_entry(path) if path.exists() else None
 
     def _write(self, entry: RecordEntry) -> None:
         write_atomic(self._path(entry.rid, entry.metadata), entry.encode())
 
     def _path(self, rid: bytes, metadata: bytes) -> Path:
         return self._directory / f"{rid.hex()}.{metadata.hex()}"
+
+
+def _read_entry(path: Path) -> RecordEntry:
+    return RecordEntry.decode(read_bounded(path, ENTRY_BYTES_MAX, "a record's entry"))
+
+
+def _filing(entry: RecordEntry, tx_hash: bytes, height: int) -> FilingRow:
+    """Nothing finds this filing but its body's digest: pseudonym and one-time key are random."""
+    hidden = (os.urandom(32), os.urandom(32))
+    return FilingRow(RecordPut.KIND, tx_hash, height, *hidden, "", entry.digest, entry.size_bytes, FOR_EVER_MS)

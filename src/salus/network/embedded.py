@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from salus.centre.centre import Centre
+from salus.cloud.party import CloudParty
 from salus.errors import ConsensusError, Refused, TransportError
 from salus.files import HomeLock, make_private_directory
 from salus.ledger.asking import PATIENCE_MS
@@ -27,16 +28,16 @@ from salus.ledger.kinds.sharing.constants import SharingConstants
 from salus.ledger.node_api import COMMITTED, PENDING, REFUSED, SUBMIT, SUBMIT_MAX, NodeStatus, Outcome, Submission, Submit
 from salus.network.actors import ACTORS, Actor, Surroundings
 from salus.network.check_parties import CheckParties
-from salus.network.cloud_parties import start_clouds
-from salus.network.founding import Founded, found
+from salus.network.cloud_parties import CloudParties
+from salus.network.founding import found
 from salus.network.home import Home
 from salus.network.local import LocalTransport
+from salus.network.wallets import institution_wallets, new_content
 from salus.node.node import Node
 from salus.symmetric import Random
 from salus.terminal.bodies import Progress, no_progress
 from salus.terminal.sealed import DEFAULT_COST, Argon2Cost
 from salus.terminal.wallet import Wallet
-from salus.terminal.wallet_content import MemberEntry, WalletContent
 from salus.transport import Service, Transport
 
 ROUNDS_MAX: Final = 100_000
@@ -101,12 +102,12 @@ class EmbeddedNetwork:
         self.checks = CheckParties(self.home, self.genesis, self._services, lambda: self.client(self.local), self.random)
         self._closing.callback(self.checks.close)
         self.checks.start_all()
-        self.clouds = start_clouds(self.home, self.genesis, self.local, lambda: self.client(self.local), self.now_ms, self.random)
-        for cloud in self.clouds:
-            self._closing.callback(cloud.close)
-            self._services[cloud.name] = cloud
-        self.cloud = self.clouds[0]
-        self.cloud_name = self.cloud.name
+        self.cloud_parties = CloudParties(
+            self.home, self.genesis, self._services, self.local, lambda: self.client(self.local), self.now_ms, self.random
+        )
+        self._closing.callback(self.cloud_parties.close)
+        self.cloud_parties.start_all()
+        self.cloud_name = self.cloud_parties.names[0]
         self.centre = Centre(self.home.centre, self.genesis.core.centre.name, self.client(), self.now_ms, self.random)
         self._closing.callback(self.centre.close)
         self._services[self.centre.name] = self.centre
@@ -143,7 +144,7 @@ class EmbeddedNetwork:
                 raise Refused("already-done", f"there is a network in {directory}; use it, or choose another --home")
             with home.founding():
                 founded = found(home, nodes, now_ms() - 1, draw, constants, sharing, clouds=clouds)
-                _institution_wallets(home, founded, passphrase, draw, cost)
+                institution_wallets(home, founded, passphrase, draw, cost)
         except BaseException:
             lock.release()
             raise
@@ -208,8 +209,7 @@ class EmbeddedNetwork:
     def close(self) -> None:
         """Close every party's files and release the home; the cloud first files what is committed."""
         try:
-            for cloud in self.clouds:
-                cloud.maintain()
+            self.cloud_parties.maintain()
         finally:
             self._release()
 
@@ -275,6 +275,16 @@ class EmbeddedNetwork:
             if node.name == name:
                 return node
         raise Refused("unknown-party", f"no node {name} runs in {self.home.directory}")
+
+    @property
+    def clouds(self) -> list[CloudParty]:
+        """The clouds that run, in the order of the genesis."""
+        return self.cloud_parties.running
+
+    @property
+    def cloud(self) -> CloudParty:
+        """The first cloud that runs."""
+        return self.cloud_parties.running[0]
 
     # --- working ---
 
@@ -428,17 +438,3 @@ class _Pumping:
         answer = self._network.local.call(party, method, body)
         self._network.settle()
         return answer
-
-
-def new_content(role: str, name: str, display_name: str, genesis: Genesis) -> WalletContent:
-    """Content of a fresh wallet."""
-    return WalletContent(role, name, display_name or name, genesis.network(), genesis.hash())
-
-
-def _institution_wallets(home: Home, founded: Founded, passphrase: bytes, random: Random, cost: Argon2Cost) -> None:
-    for institution in founded.institutions:
-        key = institution.key
-        entry = MemberEntry(key.record(), key.export_secret())
-        content = new_content("institution", key.name, institution.display_name, founded.genesis).replace(member=entry)
-        wallet, _ = Wallet.create(home.person("institution", key.name), content, passphrase, random=random, cost=cost)
-        wallet.close()

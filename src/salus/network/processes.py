@@ -27,10 +27,12 @@ from salus.logging import setup_logging
 from salus.network.actors import ACTORS, Actor, Surroundings
 from salus.network.cloud_parties import start_cloud
 from salus.network.demonstration.cheats import CHEATS
-from salus.network.embedded import new_content, system_ms
+from salus.network.demonstration.sharing_cheats import tamper
+from salus.network.embedded import system_ms
 from salus.network.home import Home
 from salus.network.memory import collect_rarely
 from salus.network.sockets import SocketServer, SocketTransport, socket_path
+from salus.network.wallets import new_content
 from salus.node.node import Node
 from salus.node.pruning import DAY_MS
 from salus.node.sharing.checking import CheckNode
@@ -42,6 +44,8 @@ from salus.transport import Service
 TICK_S: Final = 0.002
 FOLLOW_S: Final = 0.02
 MAINTAIN_S: Final = 60.0
+REPAIR_S: Final = 0.2
+"""Between two looks at what a cloud has lost; if other clouds are silent, each look asks them once."""
 ERRAND_S: Final = 5.0
 """How long a node waits for the answer to an errand; then another party is asked."""
 QUEUE_MAX: Final = 10_000
@@ -148,12 +152,17 @@ class CentreAdmin:
         self._centre = centre
 
     def handle(self, method: str, body: bytes) -> bytes:
-        """``code`` (role, subject, display name) and ``revoke-patient`` (identity), as JSON."""
+        """As JSON: ``code`` (role, subject, display name), ``revoke-patient`` (identity), ``grant-attributes`` (institution,
+        atoms, first year, last year, expiry in UTC milliseconds)."""
         arguments = json.loads(body)
         if method == "code":
             return json.dumps(self._centre.new_code(*arguments)).encode()
         if method == "revoke-patient":
             self._centre.revoke_patient(*arguments)
+            return b"null"
+        if method == "grant-attributes":
+            institution, atoms, *rest = arguments
+            self._centre.grant_attributes(institution, tuple(atoms), *rest)
             return b"null"
         raise Refused("not-found", f"the centre's operator has no command {method}")
 
@@ -174,11 +183,16 @@ def _client(genesis: Genesis, sockets: Path) -> LedgerClient:
     return LedgerClient(SocketTransport(sockets), names, genesis, system_ms, lambda wait_ms: time.sleep(wait_ms / 1000))
 
 
-def run_node(home: Home, sockets: Path, index: int, keep_days: int = 0) -> SocketServer:
-    """Run node ``index``; it drops bodies of blocks older than ``keep_days``, if that is not 0."""
+def run_node(home: Home, sockets: Path, index: int, keep_days: int = 0, *, lying: bool = False) -> SocketServer:
+    """Run node ``index``; it drops bodies of blocks older than ``keep_days``, if that is not 0.
+
+    :param lying: it was tampered with, and answers with false partials; for demonstrations.
+    """
     genesis = home.genesis()
     keep_ms = keep_days * DAY_MS
     node = Node(home.node(index), genesis, SocketTransport(sockets, timeout_s=2.0), system_ms, os.urandom, keep_ms)
+    if lying:
+        tamper(node, os.urandom)
     return SocketServer(NodeProcess(node, sockets), socket_path(sockets, node.name))
 
 
@@ -214,7 +228,17 @@ def run_cloud(home: Home, sockets: Path, index: int) -> SocketServer:
                     party.maintain()
             time.sleep(FOLLOW_S)
 
-    threading.Thread(target=follow, daemon=True).start()
+    def repair() -> None:
+        """At once after a loss, else now and then; never under the lock, for other clouds may ask this one meanwhile."""
+        looked_s = -MAINTAIN_S
+        while True:
+            if party.missing or time.monotonic() - looked_s > MAINTAIN_S:
+                looked_s = time.monotonic()
+                party.repair()
+            time.sleep(REPAIR_S)
+
+    for work in (follow, repair):
+        threading.Thread(target=work, daemon=True).start()
     return SocketServer(_Locked(party, lock), socket_path(sockets, party.name))
 
 
@@ -234,12 +258,33 @@ def run_person(
 ) -> SocketServer:
     """Run a person's terminal on a fresh wallet."""
     genesis = home.genesis()
-    directory = home.person(role, name)
-    wallet, _ = Wallet.create(directory, new_content(role, name, display_name, genesis), passphrase, cost=cost)
+    content = new_content(role, name, display_name, genesis)
+    wallet, _ = Wallet.create(home.person(role, name), content, passphrase, cost=cost)
+    return _serve_person(home, sockets, wallet, cheating=cheating)
+
+
+def open_person(home: Home, sockets: Path, who: str, passphrase: bytes, *, cheating: bool) -> SocketServer:
+    """Run a person's terminal on the wallet that is there, of the directory ``who``."""
+    _, directory = home.find_person(who)
+    wallet = Wallet.open(directory, passphrase, network=home.genesis().network())
+    return _serve_person(home, sockets, wallet, cheating=cheating)
+
+
+def _serve_person(home: Home, sockets: Path, wallet: Wallet, *, cheating: bool) -> SocketServer:
+    genesis = home.genesis()
     centre, cloud = genesis.core.centre.name, genesis.core.clouds[0].member.name
     around = Surroundings(_client(genesis, sockets), SocketTransport(sockets), centre, cloud, system_ms, os.urandom)
-    actor = (CHEATS if cheating else ACTORS)[role](wallet, around)
-    return SocketServer(PersonService(actor), socket_path(sockets, directory.name))
+    actor = (CHEATS if cheating else ACTORS)[wallet.content.role](wallet, around)
+    return SocketServer(PersonService(actor), socket_path(sockets, wallet.directory.name))
+
+
+def _person(home: Home, options: argparse.Namespace, passphrase: bytes) -> SocketServer:
+    if options.open:
+        return open_person(home, options.sockets, options.open, passphrase, cheating=options.cheating)
+    cost, cheating = Argon2Cost(options.memory_kib, 1, 1), options.cheating
+    return run_person(
+        home, options.sockets, options.role, options.name, options.display_name, passphrase, cost, cheating=cheating
+    )
 
 
 def main(arguments: list[str]) -> int:
@@ -254,21 +299,20 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--name", default="")
     parser.add_argument("--display-name", default="")
     parser.add_argument("--memory-kib", type=int, default=64 * 1024)
+    parser.add_argument("--open", default="")
     parser.add_argument("--cheating", action="store_true")
+    parser.add_argument("--lying", action="store_true")
     options = parser.parse_args(arguments)
     collect_rarely()
     setup_logging()  # to stderr: whoever started the party reads one line of stdout and no more
     home = Home(options.home)
     runs: dict[str, Callable[[], object]] = {
-        "node": lambda: run_node(home, options.sockets, options.index, options.keep_days),
+        "node": lambda: run_node(home, options.sockets, options.index, options.keep_days, lying=options.lying),
         "check": lambda: run_check(home, options.sockets, options.index),
         "cloud": lambda: run_cloud(home, options.sockets, options.index),
         "centre": lambda: run_centre(home, options.sockets),
-        PERSON: lambda: run_person(
-            home, options.sockets, options.role, options.name, options.display_name, sys.stdin.buffer.readline().strip(),
-            Argon2Cost(options.memory_kib, 1, 1), cheating=options.cheating,
-        ),
-    }  # fmt: skip
+        PERSON: lambda: _person(home, options, sys.stdin.buffer.readline().strip()),
+    }
     try:
         running = runs[options.party]()
     except SalusError as error:

@@ -8,6 +8,7 @@ one call at a time.
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import struct
 import threading
@@ -108,6 +109,9 @@ class SocketTransport:
         """See :class:`salus.transport.Transport`."""
         connections: dict[str, socket.socket] = self._local.__dict__.setdefault("connections", {})
         try:
+            known = connections.get(party)
+            if known is not None and _ended(known):
+                self._drop(connections, party)
             connection = connections.get(party) or self._connect(party)
             connections[party] = connection
             send_frame(connection, Call(method, body).encode())
@@ -131,6 +135,11 @@ class SocketTransport:
         connection = connections.pop(party, None)
         if connection is not None:
             connection.close()
+
+
+def _ended(connection: socket.socket) -> bool:
+    """Whether an idle connection can be read: then its party has closed it, for nothing was asked; it runs anew, or not at all."""
+    return bool(select.select([connection], [], [], 0)[0])
 
 
 def socket_path(directory: Path, party: str) -> Path:

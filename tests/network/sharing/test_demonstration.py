@@ -80,6 +80,18 @@ def test_the_liar_is_named_and_nobody_is_missed(demo: tuple[dict[str, Any], Path
     assert report["ledger_verified"] is True
 
 
+def test_a_destroyed_cloud_loses_nothing(demo: tuple[dict[str, Any], Path], canaries: Path) -> None:
+    report, home = demo
+    records = len(list(canaries.iterdir()))
+    destroyed = report["cloud_destroyed"]
+    counted = ("records", "records_before", "records_after", "read_without_it", "read_from_it_alone")
+    assert [destroyed[name] for name in counted] == [records] * 5
+    assert destroyed["files_removed"] >= records
+    assert report["cloud_destroyed_nothing_lost"] is True
+    bodies = [{p.name for p in (home / cloud / "records").iterdir()} for cloud in ("cloud", "cloud-1")]
+    assert bodies[0] == bodies[1] != set()
+
+
 def test_searches_find_what_a_plain_scan_finds(demo: tuple[dict[str, Any], Path]) -> None:
     report, _ = demo
     assert {s["word"] for s in report["searches"]} == {f"snomed|{CODE}", "diabetes", "mellitus", WORD, *LONG_WORDS_OF_LINE}
@@ -107,7 +119,8 @@ def betrayed(directory: Path, text: str) -> list[str]:
 def test_no_node_check_node_or_cloud_holds_a_canary(demo: tuple[dict[str, Any], Path], canary: str) -> None:
     _, home = demo
     parties = sorted(p for p in home.iterdir() if p.name.split("-")[0] in ("node", "check", "cloud"))
-    assert [p.name for p in parties] == ["check-0", "check-1", "check-2", "cloud", "node-0", "node-1", "node-2", "node-3"]
+    names = ["check-0", "check-1", "check-2", "cloud", "cloud-1", "node-0", "node-1", "node-2", "node-3"]
+    assert [p.name for p in parties] == names
     for party in parties:
         assert betrayed(party, canary) == []
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from salus import labels
 from salus.cloud import messages as cm
@@ -19,8 +21,10 @@ from salus.ledger.kinds.sharing.messages import records as mr
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_scope
 from salus.ledger.kinds.sharing.scope_keys import ScopeKey
 from salus.ledger.reading import prove_owner, prove_reader
+from salus.network.demonstration.destruction import destroy_cloud
 from salus.network.embedded import EmbeddedNetwork
 from salus.records.record import RecordPlace, encrypt_record, metadata_hash, record_id
+from salus.transport import Transport
 from support.embedded import CHEAP, PASSPHRASE
 from support.sharing_network import DAY_MS, Sharing
 
@@ -174,7 +178,7 @@ def test_a_body_lost_at_one_cloud_is_fetched_from_the_other_and_nothing_is_lost(
         assert row is not None
         first.gateway._shelf.store.delete(stored.summary.digest)
         assert reason(stored.read, stored.by_owner()) == "missing-body"
-        first.maintain()
+        assert first.repair() == 1
         assert stored.read(stored.by_owner()) == stored.body
         # a stranger gets nothing by the way that clouds use among themselves
         about = (stored.rid, metadata_hash(world.id, stored.rid, stored.sealed), 0, 10, first.name, second.name, network.now_ms())
@@ -183,3 +187,65 @@ def test_a_body_lost_at_one_cloud_is_fetched_from_the_other_and_nothing_is_lost(
         assert reason(world.call, second.name, sm.RECORD_REPAIR, sm.RecordRepair(*about, stranger)) == "bad-signature"
     with EmbeddedNetwork.open(home) as again:
         assert [cloud.name for cloud in again.clouds] == ["salus/cloud", "salus/cloud-1"]
+
+
+class _Lying:
+    """Another cloud's answers, altered on the way."""
+
+    def __init__(self, inner: Transport, alter: Callable[[sm.RecordPiece], sm.RecordPiece]) -> None:
+        self._inner, self._alter = inner, alter
+
+    def call(self, party: str, method: str, body: bytes) -> bytes:
+        return self._alter(sm.RecordPiece.decode(self._inner.call(party, method, body))).encode()
+
+
+def test_a_cloud_that_lost_everything_has_it_again_and_serves_alone(tmp_path: Path) -> None:
+    """Either cloud in turn: records put, rotated and erased; every file of it removed but its key."""
+    with EmbeddedNetwork.create(tmp_path / "home", PASSPHRASE, cost=CHEAP, clouds=2) as network:
+        world = Sharing(network)
+        owner = world.owner()
+        kept, erased = (Stored(world, owner, clouds=2) for _ in range(2))
+        for one in (kept, erased):
+            one.put("role:doctor@2025")
+        world.commit(signed_by_scope(mr.RecordErase(erased.rid, 2, UNSIGNED), erased.owner, world.random))
+        for lost, other in (kept.clouds, reversed(kept.clouds)):
+            for cloud in network.clouds:
+                cloud.follow()
+            network.cloud_parties.stop(lost)
+            assert destroy_cloud(network.cloud_parties.directory(lost)) > 3
+            assert kept.read(kept.by_owner(other), other) == kept.body
+            rebuilt = network.cloud_parties.start(lost)
+            rebuilt.follow()
+            assert reason(kept.read, kept.by_owner(lost), lost) == "missing-body"
+            assert rebuilt.missing == 1
+            assert (rebuilt.repair(), rebuilt.missing, rebuilt.repair()) == (1, 0, 0)
+            network.cloud_parties.stop(other)
+            assert kept.read(kept.by_owner(lost), lost) == kept.body
+            assert reason(world.call, lost, cm.BODY_INFO, cm.BodyInfoRequest(kept.summary.digest)) == "not-granted"
+            info = world.call(lost, sm.RECORD_INFO, sm.RecordInfoRequest(kept.by_owner(lost)))
+            assert sm.RecordInfo.decode(info).sealed == kept.sealed
+            assert reason(erased.read, erased.by_owner(lost), lost) == "record-erased"
+            network.cloud_parties.start(other)
+
+
+@pytest.mark.parametrize("what", ["sealed", "digest", "size_bytes", "data"])
+def test_what_another_cloud_gives_wrong_is_not_kept(tmp_path: Path, what: str) -> None:
+    def alter(piece: sm.RecordPiece) -> sm.RecordPiece:
+        value = getattr(piece, what)
+        if isinstance(value, int):
+            return replace(piece, size_bytes=value + 1)
+        return replace(piece, **{what: value[:-1] + bytes([value[-1] ^ 1])})
+
+    with EmbeddedNetwork.create(tmp_path / "home", PASSPHRASE, cost=CHEAP, clouds=2) as network:
+        stored = Stored(Sharing(network), Sharing(network).owner(), clouds=2)
+        stored.put()
+        lost = network.cloud_parties.names[0]
+        network.cloud_parties.stop(lost)
+        destroy_cloud(network.cloud_parties.directory(lost))
+        rebuilt = network.cloud_parties.start(lost)
+        rebuilt.follow()
+        honest, rebuilt._transport = rebuilt._transport, _Lying(network.local, alter)
+        assert (rebuilt.repair(), rebuilt.missing) == (0, 1)
+        assert not list(network.cloud_parties.directory(lost).glob("records/*"))
+        rebuilt._transport = honest
+        assert (rebuilt.repair(), rebuilt.missing) == (1, 0)

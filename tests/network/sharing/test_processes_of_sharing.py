@@ -34,8 +34,8 @@ class Stage:
         founded: list[Founded] = []
         honest = process_stage.found
 
-        def found(*arguments: Any) -> Founded:
-            founded.append(honest(*arguments))
+        def found(*arguments: Any, **options: Any) -> Founded:
+            founded.append(honest(*arguments, **options))
             return founded[0]
 
         monkeypatch.setattr(process_stage, "found", found)

@@ -25,7 +25,7 @@ from salus.errors import SalusError
 from salus.network.actors import Result, file_sha256
 from salus.network.demonstration.attempts import try_attacks
 from salus.network.demonstration.sharing import show_sharing
-from salus.network.demonstration.stage import DEMO_COST, LocalStage, SharingStage, Stage
+from salus.network.demonstration.stage import CLOUDS, DEMO_COST, LocalStage, SharingStage, Stage
 from salus.network.embedded import EmbeddedNetwork, system_ms
 from salus.records.collection import RecordFile, find_records
 from salus.records.generate import generate_records
@@ -82,7 +82,7 @@ def run_demo(
 
 
 def _local_stage(home: Path, nodes: int, passphrase: bytes, random: Random) -> Stage:
-    network = EmbeddedNetwork.create(home, passphrase, nodes=nodes, random=random, cost=DEMO_COST)
+    network = EmbeddedNetwork.create(home, passphrase, nodes=nodes, random=random, cost=DEMO_COST, clouds=CLOUDS)
     return LocalStage(network, passphrase)
 
 

@@ -1,9 +1,11 @@
 """The sharing half of the demonstration: records under policies, found by keyword, passed on by a threshold of nodes.
 
 1. The centre grants attributes to two hospitals and a research institute. 2. Every owner puts the record under a policy.
-3. A hospital reads every record by policy, the research institute some. 4. A delegation serves another hospital; who lacks its
-attribute is denied; a node that lies is named, one that is down is not missed; revoked, it serves nobody. 5. An emergency.
-6. Searches, beside a plain scan of the same files. 7. Every owner's access log is complete, and names what was read.
+3. A hospital reads every record by policy, the research institute some. 4. One of two clouds loses everything: the records are
+read from the other, and then from the lost one alone, once it has fetched them back. 5. A delegation serves another hospital; who
+lacks its attribute is denied; a node that lies is named, one that is down is not missed; revoked, it serves nobody.
+6. An emergency.
+7. Searches, beside a plain scan of the same files. 8. Every owner's access log is complete, and names what was read.
 """
 
 from __future__ import annotations
@@ -48,6 +50,8 @@ EMERGENCY_REASON: Final = "found unconscious, medication unknown"
 YEARS: Final = 100
 """Clinical dates lie in years that a grant covers: the last hundred."""
 DAYS: Final = 30
+LIAR_TRIES: Final = 12
+"""Readings until the liar is among the quorum that transforms one: in processes, that is whoever was quick."""
 Tell = Callable[[str, int, int], None]
 Note = Callable[[str, float], None]
 
@@ -92,12 +96,15 @@ class _Sharing:
         self._note = note
         self._read: list[Result] = []
         self._denied: list[Result] = []
+        self._held: list[tuple[str, str]] = []
+        """What the hospital may read by policy: share, and digest of the file."""
 
     def run(self) -> Result:
         self._grant()
         put = self._put_all()
         self._enter_readers(put)
         self._read_by_policy(put)
+        destroyed = self._cloud_destroyed()
         through = self._delegation(put[0])
         emergency = self._emergency(put[-1])
         searches = self._searches(put)
@@ -106,6 +113,7 @@ class _Sharing:
             "sharing": self._read,
             "searches": searches,
             "denied": self._denied,
+            **destroyed,
             **through,
             "emergency": emergency,
             "access_log_complete": logs,
@@ -158,6 +166,8 @@ class _Sharing:
                 for i, (one, share) in enumerate(zip(part, asked["shares"], strict=True)):
                     self._tell(f"{reader} reads by policy", start + i, len(readable))
                     self._get(reader, one, share, "policy")
+                    if reader == HOSPITAL:
+                        self._held.append((share["id"], file_sha256(one.record.path)))
 
     def _get(self, reader: str, one: _Put, share: Result, via: str) -> Result:
         if (share["status"], share["via"]) != ("granted", via):
@@ -179,7 +189,40 @@ class _Sharing:
         )
         return got
 
-    # --- 4: a delegation ---
+    # --- 4: a cloud is destroyed ---
+
+    def _cloud_destroyed(self) -> Result:
+        """Everything that one cloud holds is removed; nothing of it is missed, and it is all there again afterwards."""
+        before = {cloud["name"]: cloud["records"] for cloud in self._stage.cloud_status()}
+        others, lost = list(before)[:-1], list(before)[-1]
+        self._tell("a cloud is destroyed", 0, 3)
+        files = self._stage.destroy_cloud(lost)
+        without = self._read_again()
+        self._tell("a cloud is destroyed", 1, 3)
+        with self._timed("cloud-rebuilt"):
+            self._stage.rebuild_cloud(lost)
+        restored = {cloud["name"]: cloud["records"] for cloud in self._stage.cloud_status()}[lost]
+        for other in others:
+            self._stage.switch_off(other)
+        self._tell("a cloud is destroyed", 2, 3)
+        alone = self._read_again()
+        for other in others:
+            self._stage.switch_on(other)
+        return {
+            "cloud_destroyed": {
+                "cloud": lost, "files_removed": files, "records_before": before[lost], "records_after": restored,
+                "records": len(self._held), "read_without_it": without, "read_from_it_alone": alone,
+            },
+            "cloud_destroyed_nothing_lost": files > 0 and restored == before[lost] and without == alone == len(self._held) > 0,
+        }  # fmt: skip
+
+    def _read_again(self) -> int:
+        """How many records reach the hospital, which reads all of them once more, with the digest that they must have."""
+        reader = _party(HOSPITAL)
+        got = [(self._stage.do(reader, "share_get", id=share)["received_sha256"], digest) for share, digest in self._held]
+        return sum(received == digest for received, digest in got)
+
+    # --- 5: a delegation ---
 
     def _delegate(self, one: _Put, to: str) -> str:
         period = one.entry["period"]
@@ -206,8 +249,12 @@ class _Sharing:
         self._through(SECOND_HOSPITAL, one, "delegation")
         self._refused(STRANGER, one, delegation, "unsatisfied")
         liar, down = self._nodes[0], self._nodes[-1]
+        got: Result = {"liars": []}
         with self._stage.lying(liar):
-            got = self._through(SECOND_HOSPITAL, one, "delegation")
+            for _ in range(LIAR_TRIES):
+                got = self._through(SECOND_HOSPITAL, one, "delegation")
+                if got["liars"]:
+                    break
         convicted = self._stage.do(_party(SECOND_HOSPITAL), "convictions", node=liar)["convictions"]
         if got["liars"] != [liar] or convicted < 1:
             raise SalusError(f"{liar} answered with a false partial and was not named: {got['liars']}, {convicted} convictions")
@@ -229,7 +276,7 @@ class _Sharing:
             raise SalusError(f"{reader} must be denied for {reason!r}, and the share is {asked['status']} {asked['reason']}")
         self._denied.append({"reader": reader, "rid": one.rid, "reason": asked["reason"]})
 
-    # --- 5: an emergency ---
+    # --- 6: an emergency ---
 
     def _emergency(self, one: _Put) -> Result:
         self._tell("an emergency", 0, 1)
@@ -242,7 +289,7 @@ class _Sharing:
             raise SalusError("the owner does not see the emergency with its reason")
         return {"reader": SECOND_HOSPITAL, "rid": one.rid, "seen_by_owner": True}
 
-    # --- 6: searches ---
+    # --- 7: searches ---
 
     def _searches(self, put: list[_Put]) -> list[Result]:
         """The hospital, which may read all records, asks for codes and words that a plain scan found in them."""
@@ -259,7 +306,7 @@ class _Sharing:
             searches.append({"word": word, "reader": HOSPITAL, "found": named, "expected": sorted(expected)})
         return searches
 
-    # --- 7: access logs ---
+    # --- 8: access logs ---
 
     def _logs(self, put: list[_Put]) -> bool:
         """Whether the proven log of every owner names every reading, and every denial, of its records."""

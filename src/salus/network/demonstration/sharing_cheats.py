@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from salus.abpre.threshold.groups import Z
-from salus.abpre.threshold.scalar_deals import ScalarShare
+from salus.abpre.threshold.scalar_deals import ScalarPublic, ScalarShare
 from salus.errors import SalusError
 from salus.groups.bls12_381 import random_fr
 from salus.ledger.kinds.misbehaviour import RECORDS
@@ -53,14 +52,26 @@ def lying(node: Node, random: Random) -> Iterator[None]:
 
     :raises SalusError: the node holds no share of Z.
     """
-    around: Any = node.sharing.around
-    held: dict[tuple[str, int], ScalarShare] = around.shares._scalars
-    place = (Z, current_epoch(around.view).epoch)
-    honest = held.get(place)
-    if honest is None:
+    around = node.sharing.around
+    if Z not in around.shares.holds(current_epoch(around.view).epoch):
         raise SalusError(f"{node.name} holds no share of Z")
-    held[place] = ScalarShare(honest.purpose, honest.epoch, honest.index, random_fr(random))
+    honest = tamper(node, random)
     try:
         yield
     finally:
-        held[place] = honest
+        around.shares.scalar = honest  # type: ignore[assignment, method-assign]
+
+
+def tamper(node: Node, random: Random) -> Callable[[ScalarPublic, int], ScalarShare | None]:
+    """Have a node take another share of Z for its own from now on; returns what gave the right one."""
+    shares = node.sharing.around.shares
+    honest = shares.scalar
+
+    def lie(public: ScalarPublic, index: int) -> ScalarShare | None:
+        share = honest(public, index)
+        if share is None or share.purpose != Z:
+            return share
+        return ScalarShare(Z, share.epoch, share.index, random_fr(random))
+
+    shares.scalar = lie  # type: ignore[method-assign]
+    return honest

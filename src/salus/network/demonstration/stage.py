@@ -6,14 +6,19 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from salus.cloud.messages import STATUS, CloudStatus, StatusRequest
+from salus.errors import SalusError
 from salus.network.actors import Result
 from salus.network.demonstration.cheats import CHEATS
+from salus.network.demonstration.destruction import destroy_cloud
 from salus.network.demonstration.sharing_cheats import lying
 from salus.network.embedded import EmbeddedNetwork
 from salus.network.home import slug
 from salus.terminal.sealed import Argon2Cost
 
 DAY_MS = 24 * 3600 * 1000
+CLOUDS = 2
+"""Clouds of the demonstration: one of them is destroyed."""
 DEMO_COST = Argon2Cost(memory_kib=8 * 1024, iterations=1, lanes=1)
 """The demonstration opens a wallet for every record, on a passphrase that it drew itself and throws away."""
 
@@ -61,11 +66,20 @@ class SharingStage(Stage, Protocol):
     def lying(self, node: str) -> AbstractContextManager[None]:
         """Inside, a node answers with false partials."""
 
-    def switch_off(self, node: str) -> None:
-        """A node goes down."""
+    def switch_off(self, party: str) -> None:
+        """A node or a cloud goes down."""
 
-    def switch_on(self, node: str) -> None:
+    def switch_on(self, party: str) -> None:
         """It comes back."""
+
+    def destroy_cloud(self, cloud: str) -> int:
+        """A cloud's medium is lost: it holds nothing any more but its key; returns how many files went."""
+
+    def rebuild_cloud(self, cloud: str) -> None:
+        """It starts with its key alone, follows the ledger anew, and fetches from other clouds what it should have."""
+
+    def cloud_status(self) -> list[dict[str, Any]]:
+        """Name and number of records of every cloud that runs."""
 
 
 class LocalStage:
@@ -115,14 +129,40 @@ class LocalStage:
         """Inside, a node answers with false partials."""
         return lying(self._network.node(node), self._network.random)
 
-    def switch_off(self, node: str) -> None:
-        """A node goes down."""
-        self._network.stop_node(node)
+    def switch_off(self, party: str) -> None:
+        """A node or a cloud goes down."""
+        if party in self._network.cloud_parties.names:
+            self._network.cloud_parties.stop(party)
+        else:
+            self._network.stop_node(party)
 
-    def switch_on(self, node: str) -> None:
+    def switch_on(self, party: str) -> None:
         """It comes back, and catches up."""
-        self._network.start_node(node)
-        self._network.start()
+        if party in self._network.cloud_parties.names:
+            self._network.cloud_parties.start(party)
+        else:
+            self._network.start_node(party)
+            self._network.start()
+
+    def destroy_cloud(self, cloud: str) -> int:
+        """A cloud loses everything but its key."""
+        self._network.cloud_parties.stop(cloud)
+        return destroy_cloud(self._network.cloud_parties.directory(cloud))
+
+    def rebuild_cloud(self, cloud: str) -> None:
+        """It follows the ledger anew, and fetches what it should have from other clouds."""
+        rebuilt = self._network.cloud_parties.start(cloud)
+        rebuilt.follow()
+        while rebuilt.missing and rebuilt.repair():
+            pass
+        if rebuilt.missing:
+            raise SalusError(f"{cloud} lacks {rebuilt.missing} records, and no other cloud gives them")
+
+    def cloud_status(self) -> list[dict[str, Any]]:
+        """Name and number of records of every cloud that runs."""
+        asked = StatusRequest().encode()
+        answers = [CloudStatus.decode(cloud.handle(STATUS, asked)) for cloud in self._network.clouds]
+        return [{"name": s.name, "records": s.records} for s in answers]
 
     def node_status(self) -> list[dict[str, Any]]:
         """Name, height and application hash of every node."""
