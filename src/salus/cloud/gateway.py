@@ -18,6 +18,7 @@ from salus.cloud import messages as m
 from salus.cloud.filing import CommittedTransaction, file_transactions
 from salus.cloud.index import FilingRow, Index
 from salus.cloud.objects import DirectoryStore, ObjectStore
+from salus.cloud.outlines import OUTLINES_DIRECTORY, Outlines
 from salus.cloud.repair import Repair
 from salus.cloud.settings import Clock, GatewaySettings
 from salus.cloud.sharing_records import RecordShelf
@@ -67,7 +68,7 @@ class Gateway:
         """Use :meth:`open` for the default store and index.
 
         :param network: id of the network. :param key: the cloud's registered key. :param now_ms: clock, UTC milliseconds.
-        :param directory: for what is kept beside bodies of records; without one this cloud keeps no records.
+        :param directory: for what is kept beside bodies; without one this cloud keeps no records, and proves by reading.
         """
         self.settings = settings or GatewaySettings()
         self._network = network
@@ -77,7 +78,8 @@ class Gateway:
         self._lock = lock
         self._staging = staging
         self._adopted = False
-        self._shelf = Shelf(store, index, self.settings, now_ms)
+        outlines = Outlines(directory / OUTLINES_DIRECTORY) if directory else None
+        self._shelf = Shelf(store, index, self.settings, now_ms, outlines)
         self.records = RecordShelf(directory, network, key, self._shelf, index, now_ms, random) if directory else None
         self._uploads = Uploads(network, key, staging, self._shelf, index, self.settings, now_ms, random)
         self._methods: dict[str, tuple[type[Message], Callable[[Any], Message]]] = {

@@ -166,8 +166,7 @@ class RecordShelf:
             with self._shelf.lock(entry.digest):
                 row = self._index.body(entry.digest)
                 if row is not None and entry.named:
-                    self._index.forget_body(row)
-                    self._shelf.store.delete(entry.digest)
+                    self._shelf.erase(row)
             self._bound.pop(entry.digest, None)
             erase(path)
         self._seen.clear()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ import msgspec
 from salus import labels
 from salus.cloud.index import BodyRow, Index
 from salus.cloud.objects import ObjectStore
+from salus.cloud.outlines import SEGMENTS_MIN, SUITES, Outlines
 from salus.cloud.settings import Clock, GatewaySettings
 from salus.errors import Refused, refuse_unless
 from salus.records.digest import (
@@ -29,21 +30,21 @@ from salus.records.digest import (
     prove_range,
     segments_of,
 )
-from salus.records.streams import Buffer, Discard, Source
+from salus.records.streams import Buffer, Discard, Sink, Source
 
-SUITES: Final = (labels.SUITE_RECORDS, labels.SUITE_RECORDS_2)
-"""Hashes of digests: of bodies of consultations, and of records."""
 _STRIPES: Final = 64
-_PROOF_BODY_BYTES_MAX: Final = 1 << 32
-"""Proofs read the whole body again; larger ones would hold a caller for long."""
 _EXPIRED_AT_A_TIME: Final = 1000
 
 
 class Shelf:
     """Bodies by digest."""
 
-    def __init__(self, store: ObjectStore, index: Index, settings: GatewaySettings, now_ms: Clock) -> None:
+    def __init__(
+        self, store: ObjectStore, index: Index, settings: GatewaySettings, now_ms: Clock, outlines: Outlines | None = None
+    ) -> None:
+        """:param outlines: beside the bodies; without them every proof reads its body."""
         self.store = store
+        self.outlines = outlines
         self._index = index
         self._settings = settings
         self._now_ms = now_ms
@@ -123,22 +124,44 @@ class Shelf:
         return self.store.read(digest, offset, count)
 
     def prove(self, digest: bytes, first: int, count: int) -> RangeProof:
-        """Proof that segments belong to the body.
+        """Proof that segments belong to the body, from its outline: some reads of 32 bytes, whatever the body's size.
 
-        :raises Refused: ``missing-body``, ``bad-body`` (a range outside the body, or the body is damaged), ``too-large``.
+        A body that has no outline yet, or a damaged one, is read once as a whole to make it.
+
+        :raises Refused: ``missing-body``, ``bad-body`` (a range outside the body, or the body is damaged).
         """
         row = self.held(digest)
         if row is None:
             raise Refused("missing-body", f"no body {digest.hex()[:16]}.. here")
-        refuse_unless(row.size_bytes <= _PROOF_BODY_BYTES_MAX, "too-large", "read the body as a whole")
-        refuse_unless(0 < count <= MAX_SEGMENTS and first + count <= segments_of(row.size_bytes), "bad-body", "no such segments")
+        segments = segments_of(row.size_bytes)
+        inside = 0 < count <= MAX_SEGMENTS and first + count <= segments
+        refuse_unless(inside, "bad-body", "no such segments")
+        if self.outlines is None or segments < SEGMENTS_MIN:
+            return self._prove_by_reading(row, first, count)
+        with self.lock(digest):
+            proof = self.outlines.prove(digest, row.size_bytes, first, count)
+            if proof is None:
+                refuse_unless(self._hash(digest) == (digest, row.size_bytes), "bad-body", "the body is damaged here")
+                proof = self.outlines.prove(digest, row.size_bytes, first, count)
+        return proof or self._prove_by_reading(row, first, count)  # no room for the outline
+
+    def _prove_by_reading(self, row: BodyRow, first: int, count: int) -> RangeProof:
         for suite in SUITES:
             outline = _Outline()
-            with self.store.open(digest) as source:
+            with self.store.open(row.digest) as source:
                 summary = digest_body(source, outline=outline, suite=suite)
-            if summary.digest == digest:
+            if summary.digest == row.digest:
                 return prove_range(bytes(outline.hashes), row.size_bytes, first, count, suite)
         raise Refused("bad-body", "the body is damaged here")
+
+    def erase(self, row: BodyRow) -> bool:
+        """Remove a body whatever it is kept for, its row first; False if it changed meanwhile."""
+        with self.lock(row.digest):
+            if not self._index.forget_body(row):
+                return False
+            self._remove(row.digest)
+        self._count(-1, -row.size_bytes)
+        return True
 
     def expire(self, time_ms: int) -> tuple[int, int]:
         """Remove what is past its time at block time ``time_ms``; returns how many bodies and bytes went.
@@ -148,18 +171,17 @@ class Shelf:
         gone = freed = 0
         while rows := self._index.expired(time_ms, time_ms - self._settings.unnamed_keep_ms, _EXPIRED_AT_A_TIME):
             for row in rows:
-                with self.lock(row.digest):
-                    if not self._index.forget_body(row):  # named or renewed meanwhile
-                        continue
-                    self.store.delete(row.digest)
-                self._count(-1, -row.size_bytes)
-                gone += 1
-                freed += row.size_bytes
+                if self.erase(row):  # else named or renewed meanwhile
+                    gone += 1
+                    freed += row.size_bytes
         return gone, freed
 
     def adopt_all(self) -> int:
         """Adopt every body that only the store knows (after the index was made again); returns how many are held."""
-        return sum(1 for digest in self.store.digests() if self.held(digest) is not None)
+        held = {digest for digest in self.store.digests() if self.held(digest) is not None}
+        if self.outlines is not None:
+            self.outlines.forget_strays(held)
+        return len(held)
 
     def _adopt(self, digest: bytes) -> BodyRow | None:
         found, size = self._hash(digest)
@@ -180,6 +202,11 @@ class Shelf:
         confirmed = bool(naming) and (row.confirmed or (known is not None and known.confirmed))
         return BodyRow(row.digest, row.size_bytes, since, max(keeps), bool(naming), confirmed)
 
+    def _remove(self, digest: bytes) -> None:
+        self.store.delete(digest)
+        if self.outlines is not None:
+            self.outlines.forget(digest)
+
     def _lose(self, row: BodyRow) -> None:
         self.store.set_aside(row.digest)
         self._index.forget_body(row)
@@ -188,7 +215,7 @@ class Shelf:
     def _hash(self, digest: bytes) -> tuple[bytes, int]:
         """The digest if the body has it under one of the suites, else what the first one gives; and the size."""
         try:
-            return hash_body(lambda: self.store.open(digest), digest)
+            return hash_body(lambda: self.store.open(digest), digest, self.outlines)
         except Refused as error:
             if error.reason == "missing-body":
                 return b"", 0
@@ -200,26 +227,31 @@ class Shelf:
             self.total_bytes += size_bytes
 
 
-def hash_body(opened: Callable[[], AbstractContextManager[Source]], wanted: bytes) -> tuple[bytes, int]:
+def hash_body(
+    opened: Callable[[], AbstractContextManager[Source]], wanted: bytes, outlines: Outlines | None = None
+) -> tuple[bytes, int]:
     """Digest and size of a body, under the suite whose digest is the wanted one.
 
     A digest does not tell its suite, and a receipt says nothing of it either: consultations' bodies come first, records' next.
 
     :param opened: opens the body from its start, once for each suite tried.
+    :param outlines: where the outline of a body with the wanted digest is kept, unless it is small.
     """
     found = (b"", 0)
     for suite in SUITES:
-        with opened() as source:
-            digest, size_bytes = hash_source(source, suite)
-        if digest == wanted:
-            return digest, size_bytes
+        with opened() as source, outlines.write(wanted) if outlines is not None else nullcontext() as outline:
+            digest, size_bytes = hash_source(source, suite, outline)
+            if digest == wanted:
+                if outline is not None and segments_of(size_bytes) >= SEGMENTS_MIN:
+                    outline.keep()
+                return digest, size_bytes
         found = found if found[0] else (digest, size_bytes)
     return found
 
 
-def hash_source(source: Source, suite: str = labels.SUITE_RECORDS) -> tuple[bytes, int]:
+def hash_source(source: Source, suite: str = labels.SUITE_RECORDS, outline: Sink | None = None) -> tuple[bytes, int]:
     """Digest and size of what is read; an empty digest for bytes that are no encrypted body."""
-    digester = BodyDigester(suite=suite)
+    digester = BodyDigester(outline, suite)
     try:
         while part := source.read(SEALED_SEGMENT_BYTES):
             digester.update(part)

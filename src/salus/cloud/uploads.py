@@ -150,7 +150,7 @@ class Uploads:
             received == facts.size_bytes, "bad-part", f"{received} of {facts.size_bytes} bytes have arrived; send the rest"
         )
         staged = self._staging.bytes_path(facts.upload)
-        digest, _ = hash_body(lambda: staged.open("rb"), facts.digest)
+        digest, _ = hash_body(lambda: staged.open("rb"), facts.digest, self._shelf.outlines)
         if digest != facts.digest:
             self._drop(facts.upload)
             raise Refused("bad-body", "what arrived has another digest than announced; the upload was dropped: begin again")

@@ -211,19 +211,11 @@ def prove_range(
     _check_range(segments, first, count)
     if isinstance(outline, bytes):
         refuse_unless(len(outline) == outline_bytes(segments), "bad-body", "the outline is not that of a body of this size")
-    node = tree_suite(suite).node
     hashes: list[bytes] = []
-
-    def root(low: int, high: int) -> bytes:
-        offset = outline_offset(low, high)
-        if offset is not None:
-            return outline[offset : offset + HASH_BYTES] if isinstance(outline, bytes) else _read(outline, offset)
-        middle = low + left_leaves(high - low)
-        return node(root(low, middle), root(middle, high))
 
     def collect(low: int, high: int) -> None:
         if high <= first or low >= first + count:
-            hashes.append(root(low, high))
+            hashes.append(_root(outline, suite, low, high))
         elif low < first or high > first + count:
             middle = low + left_leaves(high - low)
             collect(low, middle)
@@ -231,6 +223,34 @@ def prove_range(
 
     collect(0, segments)
     return RangeProof(size_bytes, first, count, tuple(hashes))
+
+
+def outline_digest(outline: bytes | ReadAt, proof: RangeProof, suite: str = labels.SUITE_RECORDS) -> bytes:
+    """The digest that a proof leads to if the segments are those that the outline has: tells a damaged outline by log2(n) reads.
+
+    :param proof: made by :func:`prove_range` from this outline. :param suite: as there.
+    """
+    outside = iter(proof.hashes)
+    node = tree_suite(suite).node
+
+    def root(low: int, high: int) -> bytes:
+        if high <= proof.first or low >= proof.first + proof.count:
+            return next(outside)
+        if proof.first <= low and high <= proof.first + proof.count:
+            return _root(outline, suite, low, high)
+        middle = low + left_leaves(high - low)
+        return node(root(low, middle), root(middle, high))
+
+    return tree_suite(suite).bind(root(0, segments_of(proof.size_bytes)), proof.size_bytes)
+
+
+def _root(outline: bytes | ReadAt, suite: str, low: int, high: int) -> bytes:
+    """Root of leaves ``low .. high - 1``: one node of the outline if they are a full subtree, else put together."""
+    offset = outline_offset(low, high)
+    if offset is not None:
+        return outline[offset : offset + HASH_BYTES] if isinstance(outline, bytes) else _read(outline, offset)
+    middle = low + left_leaves(high - low)
+    return tree_suite(suite).node(_root(outline, suite, low, middle), _root(outline, suite, middle, high))
 
 
 def _read(outline: ReadAt, offset: int) -> bytes:
