@@ -345,6 +345,8 @@ def _record(entry: RecordEntry) -> Result:
         "media_type": entry.media_type,
         "bytes": entry.size_bytes,
         "keywords": entry.keywords,
+        "keywords_left_out": entry.left_out,
+        "keywords_problem": entry.keywords_problem,
         "discoverable": bool(entry.discoverable),
         "version": entry.version,
         "supersedes": entry.supersedes.hex() if entry.supersedes else None,

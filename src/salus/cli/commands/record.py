@@ -86,6 +86,13 @@ def put(
     def show(screen: Screen) -> None:
         for r in data["records"]:
             screen.line(f"Put {r['file_name']} ({r['category']}, {r['quarter']}, {r['keywords']} keywords): record {r['rid']}")
+            if r["keywords_left_out"]:
+                screen.line(
+                    f"It is not found by {r['keywords_left_out']:,} more words and codes of the file: "
+                    f"a record has at most {r['keywords']:,}; your own come first, then codes, then words."
+                )
+            if r["keywords_problem"]:
+                screen.line(f"About its keywords: {r['keywords_problem']}")
         if policy:
             screen.line(PUBLIC)
 

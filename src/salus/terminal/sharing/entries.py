@@ -22,6 +22,9 @@ SCALAR_BYTES: Final = 32
 Policy = Annotated[str, Size(0, TEXT_CHARACTERS_MAX)]
 
 
+PROBLEM_BYTES_MAX: Final = 1024
+
+
 class ScopeEntry(Message, frozen=True):
     """A scope that is open on the ledger; its key is derived.
 
@@ -41,7 +44,9 @@ class RecordEntry(Message, frozen=True):
     :ivar state: ``sent`` (outcome not known yet), ``stored``, ``superseded``, ``erased``.
     :ivar category, period: of its scope. :ivar quarter: of its clinical date, also where the scope is a whole category.
     :ivar policy: sharing policy in canonical text, empty for none.
-    :ivar size_bytes: of the file. :ivar version: of the metadata. :ivar tx_hash: of the last transaction about it.
+    :ivar size_bytes: of the file. :ivar keywords: how many it is found by. :ivar left_out: how many more the file has.
+    :ivar keywords_problem: why the file gave none, or not all. :ivar version: of the metadata.
+    :ivar tx_hash: of the last transaction about it.
     """
 
     KIND = "wallet.record"
@@ -56,6 +61,8 @@ class RecordEntry(Message, frozen=True):
     media_type: Name
     size_bytes: int
     keywords: int
+    left_out: int
+    keywords_problem: Annotated[str, Size(0, PROBLEM_BYTES_MAX)]
     discoverable: int
     version: int
     supersedes: Bytes16 | None

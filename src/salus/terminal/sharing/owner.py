@@ -38,17 +38,17 @@ from salus.ledger.kinds.sharing.records import (
 from salus.ledger.reading import prove_owner
 from salus.ledger.transactions import MAX_TRANSACTION_BYTES
 from salus.records import clinical
+from salus.records.info import printable
 from salus.records.payload import safe_file_name
 from salus.records.record import draw_key, draw_salt, record_id
 from salus.records.scope import WHOLE_CATEGORY, year_of
 from salus.search import keyword
-from salus.search.extraction import extract
-from salus.search.keyword import Keyword
-from salus.search.tags import make_tags
+from salus.search.extraction import Extraction, extract
+from salus.search.tags import WORDS_MAX, make_tags
 from salus.symmetric import Random
 from salus.terminal.bodies import OUTGOING, Payload, Progress, no_progress
 from salus.terminal.sharing.bodies import RecordBodies
-from salus.terminal.sharing.entries import ERASED, SENT, STORED, SUPERSEDED, RecordEntry
+from salus.terminal.sharing.entries import ERASED, PROBLEM_BYTES_MAX, SENT, STORED, SUPERSEDED, RecordEntry
 from salus.terminal.sharing.making import Making
 from salus.terminal.sharing.nodes import Nodes
 from salus.terminal.sharing.plaintexts import decrypted
@@ -57,6 +57,7 @@ from salus.terminal.sharing.scopes import OpenScope, Scopes
 from salus.terminal.sharing.shelf import Shelf
 from salus.terminal.sharing.words import Words
 
+PROBLEM_CHARACTERS_MAX: Final = PROBLEM_BYTES_MAX // 4
 CATEGORY_CODE: Final = "category"
 """A record's category is one of its keywords, so that readers can ask for it."""
 
@@ -82,7 +83,7 @@ class _Prepared(msgspec.Struct, frozen=True):
     path: Path
     category: str
     quarter: str
-    keywords: tuple[Keyword, ...]
+    found: Extraction
     sharing: Policy | None
     version: int
 
@@ -175,7 +176,7 @@ class OwnerTerminal:
         prepared = [self._prepare(path, wanted) for path in paths]
         refuse_unless(bool(prepared), "bad-encoding", "name a file")
         refuse_unless(wanted.supersedes is None or len(prepared) == 1, "bad-encoding", "one file supersedes one record")
-        self._words.tokens((word for one in prepared for word in one.keywords), self._now_ms())
+        self._words.tokens((word for one in prepared for word in one.found.keywords), self._now_ms())
         return [self._put(one, wanted, progress) for one in prepared]
 
     def _prepare(self, path: Path, wanted: Putting) -> _Prepared:
@@ -192,7 +193,9 @@ class OwnerTerminal:
         own = [keyword.code(CATEGORY_CODE, category)]
         for text in wanted.keywords:
             own += keyword.own_keywords(text)
-        return _Prepared(path, category, quarter, extract(path, own).keywords, sharing, version)
+        own = list(dict.fromkeys(own))
+        refuse_unless(len(own) <= WORDS_MAX, "too-large", f"a record has at most {WORDS_MAX} keywords; {len(own)} are your own")
+        return _Prepared(path, category, quarter, extract(path, own), sharing, version)
 
     def _put(self, one: _Prepared, wanted: Putting, progress: Progress) -> RecordEntry:
         whole = wanted.whole_category
@@ -208,7 +211,7 @@ class OwnerTerminal:
                 view, scope, rid, key, one.sharing, payload, one.quarter, one.version, wanted.supersedes, progress
             )
             media_type, file_name, size_bytes = payload.media_type, payload.file_name, payload.size_bytes
-        tokens = self._words.tokens(one.keywords, self._now_ms())
+        tokens = self._words.tokens(one.found.keywords, self._now_ms())
         network, found = self._nodes.network, list(tokens.values())
         tags = make_tags(network, scope.signer.scope, rid, scope.index_key, found, wanted.discoverable, self._random)
         draft = RecordPut(
@@ -225,7 +228,9 @@ class OwnerTerminal:
             file_name=safe_file_name(file_name),
             media_type=media_type,
             size_bytes=size_bytes,
-            keywords=len(one.keywords),
+            keywords=len(one.found.keywords),
+            left_out=one.found.left_out,
+            keywords_problem=printable(one.found.problem, PROBLEM_CHARACTERS_MAX),
             discoverable=int(wanted.discoverable),
             version=one.version,
             supersedes=wanted.supersedes,

@@ -92,8 +92,8 @@ class Rescan:
         quarter = period if period != WHOLE_CATEGORY else f"{YEAR_MIN}Q1"
         entry = RecordEntry(
             rid=put.rid, state=state, category=category, period=period, quarter=quarter, policy=policy.text if policy else "",
-            file_name="", media_type=_UNKNOWN, size_bytes=0, keywords=0, discoverable=0, version=1, supersedes=put.supersedes,
-            put_ms=found.put_ms, tx_hash=found.content_tx,
+            file_name="", media_type=_UNKNOWN, size_bytes=0, keywords=0, left_out=0, keywords_problem="", discoverable=0,
+            version=1, supersedes=put.supersedes, put_ms=found.put_ms, tx_hash=found.content_tx,
         )  # fmt: skip
         self._shelf.put(record_name(put.rid), entry)
         if state != ERASED:
