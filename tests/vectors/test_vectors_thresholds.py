@@ -317,14 +317,16 @@ def test_delegation_and_partial_transformations(read):
     Z_commitments = [G1.decode(F) for F in message(read.v["z"]["sharing"])[5]]
     elements = []
     for index, text in zip(DEALERS, t["partials"], strict=True):
-        _, node, share, named, about_capsule, box, signature = dec(text)[2:]
+        _, node, share, named, about_capsule, box, attachment, signature = dec(text)[2:]
         assert (share, named, about_capsule) == (t["share"], delegation, capsule_digest)
-        claim = ("share.partial-claim", 1, 1, node, share, delegation, capsule_digest, h2("partial-box", box))
+        claim = ("share.partial-claim", 1, 1, node, share, delegation, capsule_digest, h2("partial-box", box, attachment))
         assert signed_by(read.network, node, read.seats[index][1], "sig-partial", claim, signature)
         ctx = read.ctx("share.partial", node, (share, delegation, P, capsule_digest))
         plain = open_box(int_le(t["er"]), box, ctx)
-        D, dleq, c = plain[:576], plain[576:640], plain[640:]
-        assert c == t["c"]
+        D, dleq = plain[:576], plain[576:]
+        assert len(dleq) == 64
+        ctx_c = read.ctx("partial-c", node, (share, delegation, P, capsule_digest))
+        assert open_box(int_le(t["er"]), attachment, ctx_c) == t["c"]
         z_i = int_be(bytes.fromhex(read.v["z"]["shares"][str(index)]))
         assert rust.pairing([(G1.decode(P), A2)]).pow(big(z_i)).encode() == D
         challenge, answer = int_be(dleq[:32]), int_be(dleq[32:])

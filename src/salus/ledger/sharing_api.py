@@ -13,7 +13,7 @@ method                        request                         answer
 ``sharing.attachment``        :class:`AttachmentRequest`      :class:`Metadata` (between nodes: a new member fetches)
 ``sharing.partial-key``       :class:`PartialKeyRequest`      encoded ``IssuedPartial``
 ``sharing.evaluate``          :class:`EvaluateRequest`        encoded ``Evaluation``
-``sharing.search``            :class:`SearchRequest`          :class:`SearchAnswer`
+``sharing.search``            :class:`SearchRequest`          an ``AnswerBox`` with a :class:`SearchAnswer`
 ``sharing.claim``             :class:`ClaimRequest`           encoded ``PartialClaim`` (between nodes)
 ``sharing.partial``           :class:`PartialRequest`         encoded ``PartialTransformation``, once the grant is committed
 ``sharing.deletion``          :class:`DeletionRequest`        encoded ``Deletion`` of a revoked delegation
@@ -348,7 +348,10 @@ class SearchHit(Message, frozen=True):
 
 
 class SearchAnswer(Message, frozen=True):
-    """What the index gave. :ivar more: 1 if there are more records than one answer holds."""
+    """What the index gave, sealed to the asker (:mod:`salus.search.answer_box`).
+
+    :ivar more: 1 if there are more records than one answer holds.
+    """
 
     KIND = "sharing.search-answer"
 

@@ -55,7 +55,9 @@ def test_a_wrong_partial_convicts_its_node_and_the_reader_still_gets_the_record(
     done = transform_and_open(committee, target, public, chain.parameters, delta, box, [lie, *good[1:4]], world.random)
     assert done.key == k
     (shown,) = done.evidence
+    assert (shown.attachment, chain.c[delegation] in shown.encode()) == (None, False)
     assert chain.reason(replace(shown, partial=good[1])) == "bad-evidence"
+    assert chain.reason(replace(shown, capsule=chain.capsule(owner, rid))) == "bad-evidence"
     assert chain.reason(replace(shown, opening=None)) == "bad-evidence"
     assert chain.reason(replace(shown, partial=replace(lie, share=bytes(32)))) == "unknown-share"
     chain.commit(shown)

@@ -231,7 +231,7 @@ def test_a_grant_takes_t_signatures_for_this_very_share(granted: SharingChain, o
         (replace(good, claims=good.claims[::-1]), "bad-encoding"),
         (replace(good, share=other), "wrong-request"),
         (chain.grant_of(share, [*partials[:2], others[2]]), "wrong-request"),
-        (replace(good, claims=(replace(first, box=bytes(32)), *good.claims[1:])), "bad-signature"),
+        (replace(good, claims=(replace(first, boxes=bytes(32)), *good.claims[1:])), "bad-signature"),
         (replace(good, claims=(*good.claims[:2], replace(good.claims[2], node="zz/check"))), "not-a-member"),
         (replace(good, share=bytes(32)), "unknown-share"),
     ]

@@ -96,9 +96,10 @@ def test_partial_transformations_claims_and_evidence(share):
     partial = HOLDERS.partial(target, 1, c)
     noticed_everywhere(partial, lambda m: tf.open_partial(HOLDERS.committee, target, key, m))
     noticed_everywhere(partial.claim(), lambda m: pt.check_partial_claim(NETWORK, HOLDERS.committee, m))
-    false = pt.seal_partial(target, bytes(pt.PARTIAL_BYTES), HOLDERS.node(1).member, RANDOM)
-    evidence = tf.prove_bad_transformation(target, key, false, RANDOM)
-    noticed_everywhere(evidence, lambda m: tf.judge_transformation(HOLDERS.committee, target, HOLDERS.scalars[Z], m))
+    for parts in ((bytes(pt.PARTIAL_BYTES), c), (bytes(pt.PARTIAL_BYTES), bytes(48))):
+        false = pt.seal_partial(target, *parts, HOLDERS.node(1).member, RANDOM)
+        evidence = tf.prove_bad_transformation(target, key, false, RANDOM)
+        noticed_everywhere(evidence, lambda m: tf.judge_transformation(HOLDERS.committee, target, HOLDERS.scalars[Z], m))
 
 
 def test_deletions_and_receipts():
@@ -141,7 +142,9 @@ def test_a_node_that_seals_and_signs_a_changed_partial_transformation(share):
     honest = opened.D.encode() + opened.proof + opened.c.encode()
     public, delta = HOLDERS.scalars[Z], HOLDERS.delta(HOLDERS.key(HOSPITAL), target.delegation)
     for i in range(0, len(honest), 7):
-        false = pt.seal_partial(target, flip(honest, i, i % 8), HOLDERS.node(1).member, RANDOM)
+        changed = flip(honest, i, i % 8)
+        parts = changed[: pt.PARTIAL_BYTES], changed[pt.PARTIAL_BYTES :]
+        false = pt.seal_partial(target, *parts, HOLDERS.node(1).member, RANDOM)
         got = tf.transform_and_open(
             HOLDERS.committee, target, public, HOLDERS.parameters, delta, key, [false], RANDOM, check_each=True
         )

@@ -19,7 +19,7 @@ from salus.abpre.threshold import g1_proofs
 from salus.abpre.threshold import partials as pt
 from salus.abpre.threshold import scalar_deals as sd
 from salus.abpre.threshold import transforming as tf
-from salus.abpre.threshold.box import BoxKey, prove_opening, seal_box
+from salus.abpre.threshold.box import BoxKey, BoxOpening, judge_opening, prove_opening, seal_box
 from salus.abpre.threshold.groups import OPRF, Z
 from salus.groups.bls12_381 import G1, G2, decode_g1, decode_gt, fr_interpolate, gt_interpolate, pairing, random_fr
 from support.consultation_world import flip, refusal, weaken
@@ -68,8 +68,12 @@ class Case:
         opened = tf.open_partial(self.holders.committee, self.target, self.key, self.holders.partial(self.target, index, self.c))
         return [opened.D.encode(), opened.proof, opened.c.encode()]
 
-    def lie(self, index: int, plaintext: bytes) -> pt.PartialTransformation:
-        return sent(pt.seal_partial(self.target, plaintext, self.holders.node(index).member, self.holders.world.random))
+    def lie(self, index: int, parts: list[bytes]) -> pt.PartialTransformation:
+        node, random = self.holders.node(index).member, self.holders.world.random
+        return sent(pt.seal_partial(self.target, b"".join(parts[:2]), parts[2], node, random))
+
+    def shown(self, partial: pt.PartialTransformation, opening: BoxOpening | None, c: BoxOpening | None = None) -> tf.BadPartial:
+        return tf.BadPartial(partial, self.capsule.capsule.message(), opening, c)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +111,7 @@ SOUND_BUT_FOR_THE_PROOF = {"the proof"}
 
 @pytest.mark.parametrize("name", LIES)
 def test_every_lie_is_found_proven_and_passed_over(case, name):
-    false = case.lie(1, b"".join(LIES[name](case, case.plaintext(1))))
+    false = case.lie(1, LIES[name](case, case.plaintext(1)))
     partials = [false, *case.partials(2, 3, 4)]
     checked = case.open(partials, check_each=True)
     assert (checked.key, checked.used) == (K, (2, 3, 4))
@@ -122,20 +126,57 @@ def test_every_lie_is_found_proven_and_passed_over(case, name):
 
 
 def test_without_the_proofs_nobody_could_say_who_lied(case, monkeypatch):
-    false = case.lie(1, b"".join(other_element(case, case.plaintext(1))))
+    false = case.lie(1, other_element(case, case.plaintext(1)))
     weaken(monkeypatch, pt.verify_partial, lambda *parts: None)
     assert refusal(case.open, [false, *case.partials(2, 3)]) == "bad-delegation", "the owner is blamed for the node's lie"
-    evidence = tf.BadPartial(false, tf.prove_bad_transformation(case.target, case.key, false, case.holders.world.random).opening)
+    evidence = tf.prove_bad_transformation(case.target, case.key, false, case.holders.world.random)
     assert refusal(case.judge, evidence) == "bad-evidence"
+
+
+def opened_by(case: Case, evidence: tf.BadPartial) -> bytes:
+    """All that anybody reads out of evidence."""
+    partial, found = evidence.partial, []
+    for box, about, opening in (
+        (partial.box, pt.target_context(case.target, partial.node), evidence.opening),
+        (partial.attachment, pt.attachment_context(case.target, partial.node), evidence.attachment),
+    ):
+        if opening is not None:
+            found.append(judge_opening(box, case.key.Er, about, opening) or b"")
+    return b"".join(found)
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_evidence_does_not_show_c(case, name):
+    """Blocks cannot forget, and c is to be erased: whoever pools t shares of any later time opens the scope with it."""
+    false = case.lie(1, LIES[name](case, case.plaintext(1)))
+    evidence = sent(tf.prove_bad_transformation(case.target, case.key, false, case.holders.world.random))
+    assert case.judge(evidence) == case.holders.node(1).name
+    assert case.c not in opened_by(case, evidence)
+
+
+def test_evidence_that_opens_both_boxes_would_show_c_and_is_not_heard(case):
+    """As evidence was while D_i, its proof and c lay in one box."""
+    false = case.lie(1, other_element(case, case.plaintext(1)))
+    evidence = tf.prove_bad_transformation(case.target, case.key, false, case.holders.world.random)
+    about = pt.attachment_context(case.target, false.node)
+    whole = altered(evidence, attachment=prove_opening(case.key.er, false.attachment, about, case.holders.world.random))
+    assert case.c in opened_by(case, whole)
+    assert refusal(case.judge, whole) == "bad-evidence"
+    assert refusal(case.judge, altered(whole, opening=None)) == "bad-evidence"
 
 
 def test_evidence_does_not_convict_an_honest_node(case):
     random, committee = case.holders.world.random, case.holders.committee
     (honest,) = case.partials(1)
     opening = prove_opening(case.key.er, honest.box, pt.target_context(case.target, honest.node), random)
-    accuse = lambda partial, opening, target=None: refusal(case.judge, tf.BadPartial(partial, opening), target)  # noqa: E731
+    c = prove_opening(case.key.er, honest.attachment, pt.attachment_context(case.target, honest.node), random)
+    accuse = lambda partial, opening, target=None, c=None: refusal(case.judge, case.shown(partial, opening, c), target)  # noqa: E731
     assert accuse(honest, opening) == "bad-evidence"
     assert accuse(honest, None) == "bad-evidence"
+    assert accuse(honest, None, c=c) == "bad-evidence"
+    assert accuse(honest, c) == "bad-evidence"
+    assert accuse(honest, None, c=opening) == "bad-evidence"
+    assert accuse(altered(honest, box=honest.attachment, attachment=honest.box), opening) == "bad-evidence"
     box = seal_box(case.key.Er, pt.target_context(case.target, honest.node), bytes(pt.PARTIAL_BYTES), random)
     assert accuse(altered(honest, box=box), None) == "bad-evidence"
     # Nor is it convicted by the same words held against another share, capsule or delegation.
@@ -331,7 +372,7 @@ def test_a_node_transforms_for_the_scope_of_the_delegation_alone(case):
 
 def test_one_node_is_silent_and_one_lies():
     case = Case.make(dealt(7))
-    false = case.lie(1, b"".join(other_element(case, case.plaintext(1))))
+    false = case.lie(1, other_element(case, case.plaintext(1)))
     done = case.open([false, *case.partials(2, 3, 4, 6, 7)])
     assert (done.key, done.used) == (K, (2, 3, 4, 6, 7))
     assert [case.judge(e) for e in done.evidence] == [case.holders.node(1).name]
@@ -347,28 +388,30 @@ def test_signed_claims_stand_for_the_boxes_on_the_ledger(case):
     assert pt.check_partial_claim(NETWORK, committee, claim).index == 1
     check = lambda network, claim: refusal(pt.check_partial_claim, network, committee, claim)  # noqa: E731
     assert check(bytes(32), claim) == "bad-signature"
-    for field in ("share", "delegation", "capsule", "box"):
+    for field in ("share", "delegation", "capsule", "boxes"):
         assert check(NETWORK, altered(claim, **{field: bytes(32)})) == "bad-signature"
     assert check(NETWORK, altered(claim, node=second.node)) == "bad-signature"
     assert check(NETWORK, altered(claim, node="x/y")) == "not-a-member"
     assert check(NETWORK, altered(claim, epoch=2)) == "wrong-epoch"
     # Another box of the same node is not the one it signed for.
-    swapped = altered(first, box=case.partials(1)[0].box)
-    assert refusal(tf.open_partial, committee, case.target, case.key, swapped) == "bad-signature"
+    for field in ("box", "attachment"):
+        swapped = altered(first, **{field: getattr(case.partials(1)[0], field)})
+        assert refusal(tf.open_partial, committee, case.target, case.key, swapped) == "bad-signature"
     resealed = resigned(case.holders.node(2).member, swapped, labels.SIG_PARTIAL, case.holders.world.random)
     assert refusal(tf.open_partial, committee, case.target, case.key, resealed) == "bad-signature"
 
 
-def test_a_signed_box_without_proof_of_rho_is_evidence_by_itself(case):
+@pytest.mark.parametrize("which", ["box", "attachment"])
+def test_a_signed_box_without_proof_of_rho_is_evidence_by_itself(case, which):
     (honest,) = case.partials(1)
     node = case.holders.node(1).member
-    unsound = altered(honest, box=altered(honest.box, proof=bytes(63) + b"\1"))
+    unsound = altered(honest, **{which: altered(getattr(honest, which), proof=bytes(63) + b"\1")})
     false = altered(
         unsound, signature=node.sign(NETWORK, labels.SIG_PARTIAL, unsound.claim().signed(), case.holders.world.random)
     )
     done = case.open([false, *case.partials(2, 3, 4)])
     assert done.key == K
-    assert [e.opening for e in done.evidence] == [None]
+    assert [(e.opening, e.attachment) for e in done.evidence] == [(None, None)]
     assert case.judge(done.evidence[0]) == node.name
 
 
@@ -377,7 +420,7 @@ def test_nothing_is_judged_against_the_values_of_another_sharing(case):
     h = case.holders
     (honest,) = case.partials(1)
     opening = prove_opening(case.key.er, honest.box, pt.target_context(case.target, honest.node), h.world.random)
-    evidence = tf.BadPartial(honest, opening)
+    evidence = case.shown(honest, opening)
     later = sd.ScalarPublic(altered(h.scalars[Z].sharing, epoch=2))
     for public in (h.scalars[OPRF], later):
         assert refusal(tf.judge_transformation, h.committee, case.target, public, evidence) == "wrong-epoch"

@@ -17,6 +17,7 @@ from salus.ledger.kinds.sharing.messages import searches as me
 from salus.ledger.kinds.sharing.messages import shares as ms
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_member, signed_by_scope
 from salus.node.sharing import issuing
+from salus.search.answer_box import AnswerBox, open_answer
 from salus.search.committee import KeyShare
 from salus.search.keyword import word
 from salus.search.question import box_question
@@ -41,20 +42,22 @@ def evaluations(world: Sharing, asked: Any, tx_hash: bytes) -> list[Evaluation]:
     return [Evaluation.decode(data) for data in answers.values()]
 
 
-def question(world: Sharing, node: str, keys: Any) -> tuple[bytes, Any]:
-    """Commit a request with a question to a node; returns its hash and the box."""
+def question(world: Sharing, node: str, keys: Any) -> tuple[bytes, Any, BoxKey]:
+    """Commit a request with a question to a node; returns its hash, the box, and the one-time key of the answer."""
     member = world.institution(READER)
     seat = committee_of(world.view, world.epoch).seat_of(node)
     box = box_question(world.id, member.name, node, world.epoch, seat.Er, keys, world.random)
     summary = ms.QuestionSummary(node, box.count, box.digest())
     one_time = BoxKey.generate(world.random)
     draft = ms.ShareRequest(member.name, summary, (), "treatment", one_time.Er, UNSIGNED)
-    return world.commit(signed_by_member(world.id, draft, member, world.random)), box
+    return world.commit(signed_by_member(world.id, draft, member, world.random)), box, one_time
 
 
 def search(world: Sharing, node: str, keys: Any) -> list[bytes]:
-    tx_hash, box = question(world, node, keys)
-    answer = m.SearchAnswer.decode(world.call(node, m.SEARCH, m.SearchRequest(tx_hash, box)))
+    tx_hash, box, key = question(world, node, keys)
+    W = committee_of(world.view, world.epoch).seat_of(node).W
+    sealed = AnswerBox.decode(world.call(node, m.SEARCH, m.SearchRequest(tx_hash, box)))
+    answer = m.SearchAnswer.decode(open_answer(world.id, tx_hash, node, W, key.er, sealed))
     return [hit.rid for hit in answer.found]
 
 
@@ -83,7 +86,7 @@ def test_a_search_finds_what_was_tagged_at_any_node_before_and_after_a_restart(w
 def test_a_question_is_answered_by_the_node_it_is_boxed_to_and_as_committed(world: Sharing) -> None:
     keys = reader_keys(world.id, {INDEX_KEY: INDEX_KEY}, [bytes(64)])
     first, second = world.node(0).name, world.node(1).name
-    tx_hash, box = question(world, first, keys)
+    tx_hash, box, _ = question(world, first, keys)
     other = box_question(
         world.id, READER, first, world.epoch, committee_of(world.view, world.epoch).seat_of(first).Er, keys, world.random
     )

@@ -18,6 +18,10 @@ from salus.ledger.kinds.sharing.messages.keys import KeyAsked
 from salus.ledger.kinds.sharing.messages.searches import TokenRequest
 from salus.network.actors import Actor
 from salus.network.embedded import EmbeddedNetwork
+from salus.node.sharing import searching
+from salus.search.answer_box import AnswerBox, seal_answer
+from salus.search.committee import Signer
+from salus.symmetric import Random
 from salus.terminal.sharing.desk import SharingDesk
 from support.embedded import PASSPHRASE, enrolled_patient, found_network
 from support.interposed import Forward
@@ -216,12 +220,18 @@ class Lies:
         self.told_by: list[str] = []
 
     def __call__(self, party: str, body: bytes, forward: Forward) -> bytes:
-        answer = m.SearchAnswer.decode(forward(body))
         if party not in self.told_by and len(self.told_by) == self._nodes:
-            return answer.encode()
+            return forward(body)
+        with pytest.MonkeyPatch.context() as patch:  # the node itself lies: what it seals nobody else changes
+            patch.setattr(searching, "seal_answer", self._seal)
+            told = forward(body)
         self.told_by += [party] if party not in self.told_by else []
-        found = self._lie(answer)  # type: ignore[operator]
-        return m.SearchAnswer(answer.height, found, answer.more).encode()
+        return told
+
+    def _seal(self, network: bytes, request: bytes, node: Signer, Er: bytes, answer: bytes, random: Random) -> AnswerBox:
+        true = m.SearchAnswer.decode(answer)
+        false = m.SearchAnswer(true.height, self._lie(true), true.more)  # type: ignore[operator]
+        return seal_answer(network, request, node, Er, false.encode(), random)
 
 
 def adding(rid: bytes) -> object:

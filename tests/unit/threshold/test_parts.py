@@ -74,14 +74,18 @@ def test_a_box_that_opens_for_nobody_convicts_the_node_that_signed_it():
 
     delegation, c, _ = HOLDERS.delegate(HOLDERS.key(SCOPE))
     target = HOLDERS.target(delegation, HOLDERS.capsule(SCOPE, bytes(32)), key)
-    partial = altered(HOLDERS.partial(target, 1, c), box=garbled(key.Er, pt.target_context(target, node.name), pt.PARTIAL_BYTES))
-    partial = altered(partial, signature=node.sign(NETWORK, labels.SIG_PARTIAL, partial.claim().signed(), RANDOM))
-    done = tf.transform_and_open(
-        HOLDERS.committee, target, HOLDERS.scalars[Z], HOLDERS.parameters, HOLDERS.delta(HOLDERS.key(HOSPITAL), delegation), key,
-        [partial, *(HOLDERS.partial(target, i, c) for i in (2, 3, 4))], RANDOM,
-    )  # fmt: skip
-    assert done.key == bytes(32)
-    assert [tf.judge_transformation(HOLDERS.committee, target, HOLDERS.scalars[Z], e) for e in done.evidence] == [node.name]
+    for garbage in (
+        {"box": garbled(key.Er, pt.target_context(target, node.name), pt.PARTIAL_BYTES)},
+        {"attachment": garbled(key.Er, pt.attachment_context(target, node.name), len(c))},
+    ):
+        partial = altered(HOLDERS.partial(target, 1, c), **garbage)
+        partial = altered(partial, signature=node.sign(NETWORK, labels.SIG_PARTIAL, partial.claim().signed(), RANDOM))
+        done = tf.transform_and_open(
+            HOLDERS.committee, target, HOLDERS.scalars[Z], HOLDERS.parameters, HOLDERS.delta(HOLDERS.key(HOSPITAL), delegation),
+            key, [partial, *(HOLDERS.partial(target, i, c) for i in (2, 3, 4))], RANDOM,
+        )  # fmt: skip
+        assert done.key == bytes(32)
+        assert [tf.judge_transformation(HOLDERS.committee, target, HOLDERS.scalars[Z], e) for e in done.evidence] == [node.name]
 
 
 def test_what_is_shown_of_partial_results():

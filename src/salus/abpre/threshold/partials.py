@@ -34,8 +34,8 @@ from salus.errors import refuse_unless
 from salus.groups.bls12_381 import G1_BYTES, GT_BYTES, Gt, pairing
 from salus.symmetric import Random, h2
 
-PARTIAL_BYTES: Final = GT_BYTES + PROOF_BYTES + G1_BYTES
-"""D_i, its proof, c."""
+PARTIAL_BYTES: Final = GT_BYTES + PROOF_BYTES
+"""D_i and its proof."""
 
 
 class ShareTarget(msgspec.Struct, frozen=True):
@@ -56,10 +56,13 @@ class ShareTarget(msgspec.Struct, frozen=True):
 
 
 class PartialTransformation(Message, frozen=True):
-    """A node's partial transformation: D_i || proof || c, boxed to the requester and signed.
+    """A node's partial transformation: D_i || proof, and c, each boxed to the requester; signed.
+
+    Two boxes, so that evidence of a false D_i does not show c, which is to be erased one day.
 
     :ivar share: id of the share. :ivar delegation: its id. :ivar capsule: digest of the capsule with its additional data.
-    :ivar signature: over everything before it, the box by its digest: the grant on the ledger holds no more.
+    :ivar box: D_i || proof. :ivar attachment: c.
+    :ivar signature: over everything before it, the boxes by their digest: the grant on the ledger holds no more.
     """
 
     KIND = "share.partial"
@@ -70,19 +73,19 @@ class PartialTransformation(Message, frozen=True):
     delegation: Bytes32
     capsule: Bytes32
     box: Box
+    attachment: Box
     signature: Bytes64
 
     def claim(self) -> PartialClaim:
         """What the ledger holds of it."""
-        return PartialClaim(
-            self.epoch, self.node, self.share, self.delegation, self.capsule, digest_of_box(self.box), self.signature
-        )
+        boxes = digest_of_boxes(self.box, self.attachment)
+        return PartialClaim(self.epoch, self.node, self.share, self.delegation, self.capsule, boxes, self.signature)
 
 
 class PartialClaim(Message, frozen=True):
     """A node's signature for a partial transformation that it has sealed: what a grant holds of each.
 
-    :ivar box: digest of the box.
+    :ivar boxes: digest of the two boxes.
     """
 
     KIND = "share.partial-claim"
@@ -92,7 +95,7 @@ class PartialClaim(Message, frozen=True):
     share: Bytes32
     delegation: Bytes32
     capsule: Bytes32
-    box: Bytes32
+    boxes: Bytes32
     signature: Bytes64
 
     def signed(self) -> Value:
@@ -112,15 +115,24 @@ def digest_of_capsule(network: bytes, verified: VerifiedCapsule) -> bytes:
     return h2(labels.PARTIAL_CAPSULE, SUITE, network, verified.capsule.encode(), verified.aad)
 
 
-def digest_of_box(box: Box) -> bytes:
-    """Digest of a box: 32 bytes."""
-    return h2(labels.PARTIAL_BOX, SUITE, box.to_value())
+def digest_of_boxes(box: Box, attachment: Box) -> bytes:
+    """Digest of a partial's boxes: 32 bytes."""
+    return h2(labels.PARTIAL_BOX, SUITE, box.to_value(), attachment.to_value())
 
 
 def target_context(target: ShareTarget, node: str) -> Value:
     """What a node's partial is bound to."""
+    return _context(target, PartialTransformation.KIND, node)
+
+
+def attachment_context(target: ShareTarget, node: str) -> Value:
+    """What the box with c in a node's partial is bound to: so that neither box stands in the other's place."""
+    return _context(target, labels.PARTIAL_C, node)
+
+
+def _context(target: ShareTarget, kind: str, node: str) -> Value:
     about = (target.share, target.delegation.message.delegation, target.delegation.message.P, target.capsule_digest)
-    return context(target.network, target.epoch, PartialTransformation.KIND, node, about)
+    return context(target.network, target.epoch, kind, node, about)
 
 
 def make_partial(
@@ -145,14 +157,15 @@ def make_partial(
     fields = (target_context(target, node.name), seat.index)
     public = table_g1().mul(share.value).encode()
     proof = prove_pairing(labels.PARTIAL, share.value, public, P, A2, D, fields, random)
-    return seal_partial(target, D + proof + c, node, random)
+    return seal_partial(target, D + proof, c, node, random)
 
 
-def seal_partial(target: ShareTarget, plaintext: bytes, node: Signer, random: Random) -> PartialTransformation:
-    """Box a partial to the requester and sign it (partial transformations, step 3)."""
+def seal_partial(target: ShareTarget, plaintext: bytes, c: bytes, node: Signer, random: Random) -> PartialTransformation:
+    """Box a partial (D_i || proof) and c to the requester and sign them (partial transformations, step 3)."""
     box = seal_box(target.Er, target_context(target, node.name), plaintext, random)
-    delegation = target.delegation.message.delegation
-    draft = PartialTransformation(target.epoch, node.name, target.share, delegation, target.capsule_digest, box, UNSIGNED)
+    attachment = seal_box(target.Er, attachment_context(target, node.name), c, random)
+    about = (target.epoch, node.name, target.share, target.delegation.message.delegation, target.capsule_digest)
+    draft = PartialTransformation(*about, box, attachment, UNSIGNED)
     return replace(draft, signature=node.sign(target.network, labels.SIG_PARTIAL, draft.claim().signed(), random))
 
 
@@ -179,13 +192,15 @@ def check_partial_target(committee: Committee, target: ShareTarget, partial: Par
     return check_partial_claim(target.network, committee, partial.claim())
 
 
-def check_transformation_box(target: ShareTarget, partial: PartialTransformation) -> None:
-    """The form of the box, which everyone can see: its size, and its proof of rho.
+def check_transformation_boxes(target: ShareTarget, partial: PartialTransformation) -> None:
+    """The form of the boxes, which everyone can see: their sizes, and their proofs of rho.
 
     :raises Refused: ``bad-box``.
     """
     require_box_size(partial.box, PARTIAL_BYTES, "a partial transformation")
+    require_box_size(partial.attachment, G1_BYTES, "c of a partial transformation")
     check_box(partial.box, target.Er, target_context(target, partial.node))
+    check_box(partial.attachment, target.Er, attachment_context(target, partial.node))
 
 
 def verify_partial(target: ShareTarget, public: ScalarPublic, index: int, node: str, D: Gt, proof: bytes) -> None:

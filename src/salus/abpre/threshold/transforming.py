@@ -9,19 +9,20 @@ from collections.abc import Sequence
 
 import msgspec
 
+from salus.abpre.capsules import CapsuleMessage
 from salus.abpre.opening import re_decrypt_with
 from salus.abpre.parameters import PublicParameters
 from salus.abpre.rekeys import transform
 from salus.abpre.threshold.box import BoxKey, BoxOpening, judge_opening, open_box, prove_opening
 from salus.abpre.threshold.committee import ANSWERS_MAX, Committee
 from salus.abpre.threshold.delegations import check_attachment
-from salus.abpre.threshold.g1_proofs import PROOF_BYTES
 from salus.abpre.threshold.groups import Z
 from salus.abpre.threshold.partials import (
     PartialTransformation,
     ShareTarget,
+    attachment_context,
     check_partial_target,
-    check_transformation_box,
+    check_transformation_boxes,
     target_context,
     verify_partial,
 )
@@ -35,13 +36,18 @@ from salus.symmetric import Random
 class BadPartial(Message, frozen=True):
     """Evidence that a node signed a bad partial transformation.
 
-    :ivar opening: what the box holds, proven; None if the box itself shows that it is bad.
+    It holds the capsule, so that it can be judged after the ledger has another one for the record, or none.
+
+    :ivar opening: what the box with D_i holds, proven. :ivar attachment: what the box with c holds, proven: only if that is
+        not c. Neither is there if the boxes themselves show that they are bad.
     """
 
     KIND = "share.evidence"
 
     partial: PartialTransformation
+    capsule: CapsuleMessage
     opening: BoxOpening | None
+    attachment: BoxOpening | None
 
 
 class OpenedPartial:
@@ -49,16 +55,15 @@ class OpenedPartial:
 
     __slots__ = ("D", "c", "index", "partial", "proof")
 
-    def __init__(self, target: ShareTarget, partial: PartialTransformation, index: int, plaintext: bytes) -> None:
-        """Decode a plaintext.
+    def __init__(self, target: ShareTarget, partial: PartialTransformation, index: int, plaintext: bytes, c: bytes) -> None:
+        """Decode what was in the boxes.
 
         :raises Refused: ``bad-point``, ``bad-delegation`` for another c.
         """
         self.partial = partial
         self.index = index
-        self.D: Gt = decode_gt(plaintext[:GT_BYTES], "D_i")
-        self.proof = plaintext[GT_BYTES : GT_BYTES + PROOF_BYTES]
-        self.c: G1 = check_attachment(target.network, target.delegation.message, plaintext[GT_BYTES + PROOF_BYTES :])
+        self.D, self.proof = _decode(plaintext)
+        self.c: G1 = check_attachment(target.network, target.delegation.message, c)
 
     def __repr__(self) -> str:
         return f"OpenedPartial(index={self.index})"
@@ -87,8 +92,10 @@ def open_partial(committee: Committee, target: ShareTarget, key: BoxKey, partial
     """
     seat = check_partial_target(committee, target, partial)
     try:
-        check_transformation_box(target, partial)
-        return OpenedPartial(target, partial, seat.index, open_box(key.er, partial.box, target_context(target, partial.node)))
+        check_transformation_boxes(target, partial)
+        plaintext = open_box(key.er, partial.box, target_context(target, partial.node))
+        c = open_box(key.er, partial.attachment, attachment_context(target, partial.node))
+        return OpenedPartial(target, partial, seat.index, plaintext, c)
     except Refused as error:
         raise Refused("bad-partial", error.detail) from None
 
@@ -188,12 +195,19 @@ def _keep_good(
 
 
 def prove_bad_transformation(target: ShareTarget, key: BoxKey, partial: PartialTransformation, random: Random) -> BadPartial:
-    """Evidence against the node of a bad partial (partial transformations, step 9)."""
+    """Evidence against the node of a bad partial (partial transformations, step 9): of its boxes only the false one is opened."""
+    capsule = target.capsule.capsule.message()
     try:
-        check_transformation_box(target, partial)
+        check_transformation_boxes(target, partial)
     except Refused:
-        return BadPartial(partial, None)
-    return BadPartial(partial, prove_opening(key.er, partial.box, target_context(target, partial.node), random))
+        return BadPartial(partial, capsule, None, None)
+    about = attachment_context(target, partial.node)
+    try:
+        check_attachment(target.network, target.delegation.message, open_box(key.er, partial.attachment, about))
+    except Refused:
+        return BadPartial(partial, capsule, None, prove_opening(key.er, partial.attachment, about, random))
+    opening = prove_opening(key.er, partial.box, target_context(target, partial.node), random)
+    return BadPartial(partial, capsule, opening, None)
 
 
 def judge_transformation(committee: Committee, target: ShareTarget, public: ScalarPublic, evidence: BadPartial) -> str:
@@ -205,27 +219,42 @@ def judge_transformation(committee: Committee, target: ShareTarget, public: Scal
     """
     _require_epoch(committee, target, public)
     partial = evidence.partial
+    refuse_unless(evidence.capsule == target.capsule.capsule.message(), "bad-evidence", "the capsule is another one")
     try:
         seat = check_partial_target(committee, target, partial)
     except Refused as error:
         raise Refused("bad-evidence", error.detail) from None
     try:
-        check_transformation_box(target, partial)
+        check_transformation_boxes(target, partial)
     except Refused:
         return partial.node
-    if evidence.opening is None:
-        raise Refused("bad-evidence", "the box is sound, and nothing shows what it holds")
+    about, about_c = target_context(target, partial.node), attachment_context(target, partial.node)
     try:
-        plaintext = judge_opening(partial.box, target.Er, target_context(target, partial.node), evidence.opening)
+        shown = None if evidence.opening is None else (judge_opening(partial.box, target.Er, about, evidence.opening),)
+        c = None if evidence.attachment is None else (judge_opening(partial.attachment, target.Er, about_c, evidence.attachment),)
     except Refused as error:
         raise Refused("bad-evidence", error.detail) from None
-    if plaintext is None:
-        return partial.node
+    # Only one box is opened: whoever shows c beside a false D_i, or c alone, is not heard.
+    refuse_unless((shown is None) != (c is None), "bad-evidence", "evidence opens one of the two boxes")
     try:
-        check_opened(target, public, OpenedPartial(target, partial, seat.index, plaintext))
+        if shown is not None:
+            _judge_element(target, public, seat.index, partial.node, shown[0])
+        elif c is not None:
+            check_attachment(target.network, target.delegation.message, c[0] or b"")
     except Refused:
         return partial.node
     raise Refused("bad-evidence", f"the partial of {partial.node} is good")
+
+
+def _judge_element(target: ShareTarget, public: ScalarPublic, index: int, node: str, plaintext: bytes | None) -> None:
+    if plaintext is None:
+        raise Refused("bad-box", "it does not open")
+    D, proof = _decode(plaintext)
+    verify_partial(target, public, index, node, D, proof)
+
+
+def _decode(plaintext: bytes) -> tuple[Gt, bytes]:
+    return decode_gt(plaintext[:GT_BYTES], "D_i"), plaintext[GT_BYTES:]
 
 
 def _require_epoch(committee: Committee, target: ShareTarget, public: ScalarPublic) -> None:

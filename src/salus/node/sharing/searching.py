@@ -19,6 +19,7 @@ from salus.ledger.kinds.sharing.constants import sharing_constants
 from salus.ledger.kinds.sharing.records import RECORDS, TAGS
 from salus.ledger.kinds.sharing.share_state import SHARE_REQUESTS
 from salus.node.sharing.surroundings import Surroundings
+from salus.search.answer_box import AnswerBox, seal_answer
 from salus.search.index import Found, SearchIndex
 from salus.search.question import open_question
 from salus.search.tags import IndexEntry
@@ -59,8 +60,8 @@ class Searching:
                 self._index.add(IndexEntry(rid, record.scope, tags.tags))
         self._taken = length
 
-    def search(self, request: m.SearchRequest) -> m.SearchAnswer:
-        """Answer a question that is boxed to this node and that a committed request names (questions, steps 3 and 4).
+    def search(self, request: m.SearchRequest) -> AnswerBox:
+        """Answer a question that is boxed to this node and that a committed request names (questions, steps 3 to 5).
 
         :raises Refused: ``unknown-request``, ``wrong-request``, ``expired``, ``revoked``, ``suspended``, ``no-share`` (this
             epoch's key is gone), ``bad-proof``, ``bad-seal``.
@@ -93,4 +94,5 @@ class Searching:
             while len(self._found) > REMEMBERED_MAX:
                 self._found.popitem(last=False)
         hits = tuple(m.SearchHit(place, rid) for place, rid in found.records)
-        return m.SearchAnswer(around.application.info().height, hits, int(found.more))
+        answer = m.SearchAnswer(around.application.info().height, hits, int(found.more)).encode()
+        return seal_answer(around.network, request.request, around.member, asked.Er, answer, around.random)

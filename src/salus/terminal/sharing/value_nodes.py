@@ -18,6 +18,7 @@ from salus.ledger.kinds.sharing.messages.shares import QuestionSummary, ShareReq
 from salus.ledger.kinds.sharing.records import RECORDS, TAGS, Record
 from salus.ledger.reading import ProvenView
 from salus.ledger.sharing_api import SEARCH, STATUS, SearchAnswer, SearchRequest, SharingStatusRequest
+from salus.search.answer_box import AnswerBox, open_answer
 from salus.search.question import box_question
 from salus.search.tags import TAG_BYTES, TagKeys, discoverable_key, reader_key, tag_of
 from salus.symmetric import Random
@@ -123,11 +124,11 @@ class ValueNodes:
             raise TransportError(f"{seat.name}: {refused}") from None
         box = box_question(nodes.network, self._member.name, seat.name, epoch, seat.Er, keys, self._random)
         summary = QuestionSummary(seat.name, box.count, box.digest())
-        Er = BoxKey.generate(self._random).Er
-        draft = ShareRequest(self._member.name, summary, (), self._purpose, Er, UNSIGNED)
+        key = BoxKey.generate(self._random)
+        draft = ShareRequest(self._member.name, summary, (), self._purpose, key.Er, UNSIGNED)
         request = nodes.submit(signed_by_member(nodes.network, draft, self._member, self._random)).committed.hash
         try:
-            answer = self._answer(seat.name, SearchRequest(request, box))
+            answer = self._answer(seat, key, SearchRequest(request, box))
             hits = self._checked(answer, expected)
         except Refused as refused:
             if refused.reason == "bad-answer":
@@ -136,13 +137,15 @@ class ValueNodes:
         self.more = self.more or bool(answer.more)
         return hits
 
-    def _answer(self, node: str, asked: SearchRequest) -> SearchAnswer:
-        silent = 0
+    def _answer(self, seat: Seat, key: BoxKey, asked: SearchRequest) -> SearchAnswer:
+        """The answer, sealed to the question's one-time key: whoever overhears it learns no record (questions, step 5)."""
+        node, network, silent = seat.name, self._nodes.network, 0
 
         def look() -> SearchAnswer | None:
             nonlocal silent
             try:
-                return SearchAnswer.decode(self._nodes.call(node, SEARCH, asked))
+                sealed = AnswerBox.decode(self._nodes.call(node, SEARCH, asked))
+                return SearchAnswer.decode(open_answer(network, asked.request, node, seat.W, key.er, sealed))
             except Refused as refused:
                 if refused.reason != _LAGS:
                     raise

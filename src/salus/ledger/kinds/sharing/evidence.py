@@ -13,9 +13,9 @@ from salus.ledger.kinds.misbehaviour import check_new, record_conviction
 from salus.ledger.kinds.parties import PARTIES, Party, party_key
 from salus.ledger.kinds.sharing.claims import member_claim
 from salus.ledger.kinds.sharing.committee_state import committee_of, scalar_public
-from salus.ledger.kinds.sharing.constants import SHARING_VERSION
+from salus.ledger.kinds.sharing.constants import SHARING_VERSION, sharing_constants
 from salus.ledger.kinds.sharing.messages.shares import CheckVerdict, FalseVerdict
-from salus.ledger.kinds.sharing.share_state import SHARE_REQUESTS, target_of
+from salus.ledger.kinds.sharing.share_state import SHARE_REQUESTS, closes_ms, find_share, shown_target
 from salus.ledger.signatures import AnyClaim
 from salus.ledger.state import Overlay, StateView
 from salus.ledger.transactions import BlockContext, KindSpec, Transaction
@@ -32,7 +32,10 @@ class _BadPartial:
     def check(self, view: StateView, context: BlockContext, tx: Transaction[BadPartial]) -> list[AnyClaim]:
         partial = tx.message.partial
         check_new(view, partial.node, FALSE_PARTIAL, partial.share)
-        target = target_of(view, context.network, partial.share, partial.epoch)
+        share = find_share(view, partial.share)
+        over_ms = closes_ms(view, share) + sharing_constants(view).grant_ms + context.constants.evidence_window_ms
+        refuse_unless(context.time_ms < over_ms, "expired", f"evidence about this share was heard until {over_ms}")
+        target = shown_target(view, context.network, partial.share, partial.epoch, tx.message.capsule)
         public = scalar_public(view, partial.epoch, Z)
         judge_transformation(committee_of(view, partial.epoch), target, public, tx.message)
         return []

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from salus import labels
-from salus.abpre.capsules import take_unchecked
-from salus.abpre.threshold.partials import ShareTarget
+from salus.abpre.capsules import CapsuleMessage, take_unchecked
+from salus.abpre.threshold.partials import ShareTarget, make_target
 from salus.codec import Bytes16, Bytes32, Label, Message, Name, Size
 from salus.consultation.registration import INSTITUTION
 from salus.errors import Refused, refuse_unless
@@ -71,6 +71,7 @@ class Share(Message, frozen=True):
 class ShareAsked(Message, frozen=True):
     """A committed request.
 
+    :ivar Er: one-time key that answers are sealed to.
     :ivar outcomes: one for each item, computed when it was committed; what a check node's verdict must say.
     :ivar judged_by: the check node, empty before. :ivar height, time_ms: of its block.
     """
@@ -79,6 +80,7 @@ class ShareAsked(Message, frozen=True):
     institution: Name
     purpose: Label
     question: QuestionSummary | None
+    Er: Bytes32
     items: int
     outcomes: Annotated[tuple[Label, ...], Size(1, ITEMS_MAX)]
     epoch: int
@@ -175,14 +177,23 @@ def target_of(view: StateView, network: bytes, share: bytes, epoch: int) -> Shar
 
     :raises Refused: ``unknown-share``, ``not-granted``, ``record-erased``, ``unknown-delegation``.
     """
+    record = find_record(view, find_share(view, share).rid)
+    return shown_target(view, network, share, epoch, CAPSULES.need(view, record.rid))
+
+
+def shown_target(view: StateView, network: bytes, share: bytes, epoch: int, capsule: CapsuleMessage) -> ShareTarget:
+    """:func:`target_of` with a capsule that somebody shows: the record may have another one by now, or be erased.
+
+    Its digest is what a node's signature names; an honest node signs for the ledger's capsule of that time alone.
+
+    :raises Refused: ``unknown-share``, ``not-granted``, ``unknown-delegation``, ``bad-point``, ``bad-policy``.
+    """
     found = find_share(view, share)
     if found.delegation is None:
         raise Refused("not-granted", "the share is by policy")
-    record = find_record(view, found.rid)
-    sealed = find_delegation(view, found.delegation).sealed
-    aad = record_aad(network, record.rid, record.scope)
-    capsule = take_unchecked(decoded_capsule(CAPSULES.need(view, record.rid)), aad)
-    return ShareTarget(network, epoch, share, delegation_points(network, sealed), capsule, record.capsule, found.Er)
+    delegation = delegation_points(network, find_delegation(view, found.delegation).sealed)
+    taken = take_unchecked(decoded_capsule(capsule), record_aad(network, found.rid, found.scope))
+    return make_target(network, epoch, share, delegation, taken, found.Er)
 
 
 def check_servable(view: StateView, share: bytes, reader: str, rid: bytes, time_ms: int) -> Share:

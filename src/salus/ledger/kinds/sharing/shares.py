@@ -128,8 +128,9 @@ class _Ask:
         outcomes = tuple(_ask_for(state, context, tx, number, item) for number, item in enumerate(request.items)) or (VALID,)
         epoch = current_epoch(state).epoch
         asked = ShareAsked(
-            request.institution, request.purpose, request.question, len(request.items), outcomes, epoch, context.height, now, ""
-        )
+            request.institution, request.purpose, request.question, request.Er, len(request.items), outcomes, epoch,
+            context.height, now, "",
+        )  # fmt: skip
         SHARE_REQUESTS.put(state, tx.hash, asked)
         context.emit("share.asked", tx.hash)
         # A network without check nodes decides by itself; their verdict could not differ.
