@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from salus import labels
 from salus.abpre.capsules import VerifiedCapsule
 from salus.abpre.hashing import attribute_point, h5, point_a, point_g_tilde
-from salus.abpre.keys import SecretKey
+from salus.abpre.keys import SecretKey, restrict
 from salus.abpre.language import parse
 from salus.abpre.opening import re_decrypt_with
-from salus.abpre.rekeys import Coins, transform
+from salus.abpre.rekeys import Coins, rekey_gen, transform
 from salus.abpre.threshold import delegations as dg
 from salus.abpre.threshold import g1_proofs
 from salus.abpre.threshold import partials as pt
@@ -21,7 +22,7 @@ from salus.abpre.threshold import scalar_deals as sd
 from salus.abpre.threshold import transforming as tf
 from salus.abpre.threshold.box import BoxKey, BoxOpening, judge_opening, prove_opening, seal_box
 from salus.abpre.threshold.groups import OPRF, Z
-from salus.groups.bls12_381 import G1, G2, decode_g1, decode_gt, fr_interpolate, gt_interpolate, pairing, random_fr
+from salus.groups.bls12_381 import G1, G2, decode_g1, decode_g2, decode_gt, fr_interpolate, gt_interpolate, pairing, random_fr
 from support.consultation_world import flip, refusal, weaken
 from support.threshold_world import EXPIRES_MS, HOSPITAL, NETWORK, SCOPE, Holders, altered, dealt, resigned, sent
 
@@ -276,17 +277,72 @@ def test_a_delegation_is_noticed_when_any_part_of_it_is_changed(case):
     assert refusal(dg.check_delegation, NETWORK, altered(message, scope="role:doctor")) == "bad-attribute"
 
 
-def test_an_owner_that_proves_a_false_R_or_rk4_is_refused(case):
-    """A liar that makes its proof of r over the lie: the pairings notice."""
+def lying_delegation(case: Case, lie: Callable[[dg.SealedDelegation], dict[str, Any]]) -> tuple[dg.SealedDelegation, bytes]:
+    """A delegation with its own r, P, c and rk4 to it; some parts false, and the proof of r made over the lie. With its c."""
     h, random = case.holders, case.holders.world.random
-    message = case.delegation.message
-    other, _, _ = h.delegate(case.owner)
-    for change in ({"R": other.message.R}, {"rk3": other.message.rk3}, {"rk4": other.message.rk4}):
-        r = random_fr(random)
-        P = G1.generator().mul(r).encode()
-        draft = altered(message, P=P, **change)
-        proof = g1_proofs.prove_logarithm(labels.DELEGATION_POSSESSION, r, P, dg.statement(NETWORK, draft), random)
-        assert refusal(dg.check_delegation, NETWORK, altered(draft, proof=proof)) == "bad-delegation"
+    r, delegation = random_fr(random), random(32)
+    P = G1.generator().mul(r).encode()
+    aad = dg.delegation_aad(NETWORK, delegation, SCOPE, HOSPITAL, EXPIRES_MS, P)
+    rekey = rekey_gen(h.parameters, restrict(case.owner, [SCOPE], random), parse(HOSPITAL), aad, Coins.draw(random))
+    c = (rekey.rk1 + h.scalars[Z].key.mul(r)).encode()
+    honest = dg.SealedDelegation(
+        1, delegation, SCOPE, EXPIRES_MS, P, dg.digest_of_c(NETWORK, delegation, c), rekey.rk2.encode(), rekey.rk3.encode(),
+        rekey.parts[SCOPE].encode(), rekey.rk4.message(), bytes(64),
+    )  # fmt: skip
+    draft = altered(honest, **lie(honest))
+    proof = g1_proofs.prove_logarithm(labels.DELEGATION_POSSESSION, r, P, dg.statement(NETWORK, draft), random)
+    return altered(draft, proof=proof), c
+
+
+def moved(data: bytes) -> bytes:
+    return (decode_g1(data) + G1.generator()).encode()
+
+
+FALSE_PARTS: dict[str, Callable[[dg.SealedDelegation], dict[str, Any]]] = {
+    "R": lambda d: {"R": moved(d.R)},
+    "rk3": lambda d: {"rk3": (decode_g2(d.rk3) + G2.generator()).encode()},
+    "R and rk3 of different attributes": lambda d: {"R": (decode_g1(d.R) + attribute_point(HOSPITAL)).encode(),
+                                                    "rk3": (decode_g2(d.rk3) + G2.generator()).encode()},
+}  # fmt: skip
+FALSE_RK4: dict[str, Callable[[dg.SealedDelegation], dict[str, Any]]] = {
+    "its D": lambda d: {"rk4": altered(d.rk4, D=moved(d.rk4.D))},
+    "its row": lambda d: {"rk4": altered(d.rk4, rows=moved(d.rk4.rows[:48]) + d.rk4.rows[48:])},
+}
+
+
+def test_the_honest_delegation_of_this_workbench_is_accepted(case):
+    sealed, c = lying_delegation(case, lambda honest: {})
+    checked = dg.check_delegation(NETWORK, sealed)
+    target = case.holders.target(checked, case.capsule, case.key)
+    assert case.open([case.holders.partial(target, i, c) for i in (1, 2, 3)], target).key == K
+
+
+@pytest.mark.parametrize("lie", [*FALSE_PARTS.values(), *FALSE_RK4.values()], ids=[*FALSE_PARTS, *FALSE_RK4])
+def test_an_owner_that_proves_its_r_over_a_false_part_is_refused(case, lie):
+    """The proof of r holds; the pairings notice."""
+    sealed, _ = lying_delegation(case, lie)
+    assert refusal(dg.check_delegation, NETWORK, sealed) == "bad-delegation"
+
+
+@pytest.mark.parametrize("lie", FALSE_PARTS.values(), ids=FALSE_PARTS)
+def test_without_a_look_at_R_and_rk3_a_delegation_that_turns_nothing_is_registered(case, lie, monkeypatch):
+    """Nodes store it, its reader is granted what it asks for, and only then finds that nothing opens."""
+    sealed, c = lying_delegation(case, lie)
+    weaken(monkeypatch, dg.check_parts, lambda rk3, parts: None)
+    accepted = dg.check_delegation(NETWORK, sealed)
+    monkeypatch.undo()
+    dg.check_attachment(NETWORK, sealed, c)
+    target = case.holders.target(accepted, case.capsule, case.key)
+    partials = [case.holders.partial(target, i, c) for i in (1, 2, 3)]
+    assert refusal(case.open, partials, target, check_each=True) == "bad-delegation"
+
+
+@pytest.mark.parametrize("lie", FALSE_RK4.values(), ids=FALSE_RK4)
+def test_without_check2_a_delegation_that_its_reader_cannot_open_is_registered(case, lie, monkeypatch):
+    sealed, _ = lying_delegation(case, lie)
+    weaken(monkeypatch, dg.check2, lambda capsule, aad: None)
+    accepted = dg.check_delegation(NETWORK, sealed)
+    assert refusal(case.holders.delta, case.reader, accepted) == "bad-capsule"
 
 
 def test_asking_for_partials_on_ones_own_delegation_teaches_nothing(case):
