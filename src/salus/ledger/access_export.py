@@ -130,7 +130,7 @@ def verify_access_export(export: AccessExport, network: bytes, not_before_ms: in
     :param network: id of the network that the verifier trusts: of its own genesis, or heard through another channel.
     :param not_before_ms: headers older than this are refused.
     :raises Refused: ``bad-evidence`` (another network's; transactions that no entry names), ``bad-proof`` (the detail names
-        scope and entry), ``no-quorum``, ``bad-signature``, ``unknown-party``, ``bad-time``.
+        scope and entry), ``unknown-scope``, ``no-quorum``, ``bad-signature``, ``unknown-party``, ``bad-time``.
     """
     # step 4: the id is a hash of all keys
     found = export.genesis.network()
@@ -152,10 +152,12 @@ def _verified(genesis: Genesis, proof: ScopeProof, not_before_ms: int) -> Audite
     network, validators, x = genesis.network(), genesis.validators(), proof.log.scope
     try:
         (value,) = verify_state(proof.opened, q.StateQuery(SCOPES.kind, (x,)), network, validators)
+        refuse_unless(value is not None, "unknown-scope", "no such scope is open")
         log = verify_access_proof(proof.log, x, network, validators, not_before_ms)
     except Refused as refused:
         said = f" ({proof.category} {proof.period})" if proof.category else ""
         raise Refused(refused.reason, f"scope {x.hex()[:16]}{said}: {refused.detail}") from None
-    opened = None if value is None else Scope.decode(value)
-    whose, since_ms = ("", 0) if opened is None else (opened.institution, opened.opened_ms)
-    return AuditedScope(x, proof.category, proof.period, whose, since_ms, log.entries, log.as_of_ms, log.height)
+    opened = Scope.decode(value or b"")
+    return AuditedScope(
+        x, proof.category, proof.period, opened.institution, opened.opened_ms, log.entries, log.as_of_ms, log.height
+    )

@@ -17,7 +17,8 @@ from salus.errors import SalusError
 from salus.files import read_bounded, write_atomic
 from salus.ledger.client import LedgerClient
 from salus.ledger.evidence import EVIDENCE_BYTES_MAX, Evidence, decode_evidence
-from salus.network.sharing_actors import OwnerCommands, ReaderCommands
+from salus.network.audit_actors import AuditCommands
+from salus.network.sharing_actors import ReaderCommands
 from salus.records.file import recognise
 from salus.symmetric import Random
 from salus.terminal.bodies import BodyTransfer, Progress, no_progress
@@ -160,7 +161,7 @@ class Actor:
         return directory / f"{case}.evidence"
 
 
-class PatientActor(OwnerCommands, Actor):
+class PatientActor(AuditCommands, Actor):
     """A patient."""
 
     def _terminal(self) -> PatientTerminal:
@@ -338,7 +339,7 @@ class DoctorActor(MemberActor):
         return {"finished": [t.id for t in self._terminal().resume()]}
 
 
-class InstitutionActor(ReaderCommands, MemberActor):
+class InstitutionActor(AuditCommands, ReaderCommands, MemberActor):
     """An institution: owns records and asks for others'."""
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from salus.errors import Refused
 from salus.network.embedded import EmbeddedNetwork
+from salus.terminal.audit.exporting import Auditing
 from salus.terminal.sharing.desk import SharingDesk
 from salus.terminal.sharing.owner import Putting
 from support.embedded import enrolled_patient, found_network
@@ -85,8 +86,18 @@ def test_an_owner_consents_or_refuses(owner: SharingDesk, hospital: SharingDesk,
         else:
             owner.inbox.refuse(waiting.id)
             assert hospital.institution.decided(asked.share).reason == "refused-by-owner"
-    acts = [e.act for _, entries in owner.inbox.log() for e in entries]
-    assert acts == ["asked", "waiting", "refused", "asked", "waiting", "delegated", "consented", "granted"]
+    (log,) = Auditing(owner.nodes, owner.scopes).verified().scopes
+    assert [e.act for e in log.entries] == [
+        "put",
+        "asked",
+        "waiting",
+        "refused",
+        "asked",
+        "waiting",
+        "delegated",
+        "consented",
+        "granted",
+    ]
 
 
 def test_an_emergency_reader_gets_in_and_the_owner_sees_why(

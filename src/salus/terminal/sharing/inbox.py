@@ -16,7 +16,6 @@ from salus.abpre.language import parse
 from salus.abpre.policy import Policy, all_of, attribute
 from salus.errors import Refused, refuse_unless
 from salus.ledger.kinds.sharing import lists
-from salus.ledger.kinds.sharing.access_log import AccessEntry, log_state, read_entries, verify_access_log
 from salus.ledger.kinds.sharing.attributes import held_attributes
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_scope
 from salus.ledger.kinds.sharing.messages.shares import WAITING, ShareConsent, ShareRefusal, ShareRequest
@@ -164,18 +163,3 @@ class Inbox:
             bool(names), "unsatisfied", f"{asked.share.institution} holds no attribute for {year}; name a policy it satisfies"
         )
         return all_of(*(attribute(name) for name in names)) if len(names) > 1 else attribute(names[0])
-
-    # --- the access log ---
-
-    def log(self) -> list[tuple[ScopeEntry, list[AccessEntry]]]:
-        """The complete access log of every scope, each checked against the count and peaks that the ledger proves.
-
-        :raises Refused: ``bad-proof`` if an entry is missing or altered.
-        """
-        view, logs = self._nodes.view(), []
-        for scope in self._scopes.known():
-            x = self._scopes.signer(scope.category, scope.period).scope
-            entries = read_entries(view, x)
-            verify_access_log(x, log_state(view, x), entries)
-            logs.append((scope, entries))
-        return logs

@@ -1,0 +1,1 @@
+"""What an owner shows an auditor: access logs that prove themselves complete, and the same as FHIR resources."""
