@@ -131,17 +131,10 @@ class RecordBodies:
                 read(RemoteBody(self._ranges(cloud, metadata, prove, progress)))
             except (Refused, TransportError) as error:
                 failures[cloud] = error
-                self._ask_to_look(cloud, metadata, prove, error)
             else:
                 self.passed_over = {name: str(error) for name, error in failures.items()}
                 return cloud
         raise _of_all(failures)
-
-    def _ask_to_look(self, cloud: str, metadata: RecordMetadata, prove: Prove, error: Refused | TransportError) -> None:
-        """A cloud that is asked to prove a damaged body notices, sets it aside, and fetches it from another cloud."""
-        if isinstance(error, Refused) and error.reason == "bad-body":
-            with contextlib.suppress(Refused, TransportError):
-                self._transport.call(cloud, sm.RECORD_PROOF, sm.RecordProof(prove(cloud), 0, 1).encode())
 
     def fetch_to(self, metadata: RecordMetadata, prove: Prove, path: Path, progress: Progress = no_progress) -> None:
         """Fetch the ciphertext of a body to a file, verified.
