@@ -13,6 +13,8 @@ use crate::pool;
 
 /// Terms of a sum from which on additions share inversions.
 const SHARE: usize = 12;
+/// Sums from which on their doublings share inversions as well; they have as many terms, so lists are added up before.
+const LOCKSTEP: usize = 16;
 /// Terms of one thread below which a sum is not worth splitting: the doublings are done twice.
 const GRAIN: usize = 12;
 /// Terms worked on at once: what their digits look up stays within a megabyte or so.
@@ -156,6 +158,9 @@ fn at_once<P: CurvePoint>(all: &[(&[Raw], &[P])]) -> Vec<P> {
     if share {
         sum_all(&mut bits);
     }
+    if all.len() >= LOCKSTEP {
+        return horner_in_lockstep::<P>(&bits, width);
+    }
     bits.chunks_exact(width).map(horner::<P>).collect()
 }
 
@@ -165,6 +170,23 @@ fn horner<P: CurvePoint>(bits: &[Vec<P::Affine>]) -> P {
         let doubled = if sum.is_identity() { sum } else { sum.double() };
         list.iter().fold(doubled, |sum, point| sum.add_affine(point))
     })
+}
+
+/// The sums over the bits of many sums at once, whose lists have at most one point: they share inversions too.
+fn horner_in_lockstep<P: CurvePoint>(bits: &[Vec<P::Affine>], width: usize) -> Vec<P> {
+    let mut sums = vec![P::Affine::default(); bits.len() / width];
+    for bit in (0..width).rev() {
+        sums = add_all(&sums.iter().map(|sum| (sum, sum)).collect::<Vec<_>>());
+        let (places, pairs): (Vec<usize>, Vec<_>) = sums
+            .iter()
+            .enumerate()
+            .filter_map(|(group, sum)| bits[group * width + bit].first().map(|point| (group, (sum, point))))
+            .unzip();
+        for (place, sum) in places.into_iter().zip(add_all(&pairs)) {
+            sums[place] = sum;
+        }
+    }
+    sums.iter().map(P::from_affine).collect()
 }
 
 /// The odd multiples 1, 3, 5, .. of every point that its term uses.

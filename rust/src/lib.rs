@@ -30,6 +30,10 @@ pub mod gt;
 pub mod gt_pow;
 pub mod index_table;
 pub mod key_prefixes;
+#[cfg(target_arch = "x86_64")]
+pub mod lanes;
+#[cfg(target_arch = "x86_64")]
+pub mod lanes_ifma;
 pub mod merkle_map;
 pub mod pairing;
 pub mod pool;
