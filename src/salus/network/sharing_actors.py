@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from salus.errors import Refused, StorageError, refuse_unless
-from salus.ledger.kinds.sharing.share_state import Share
+from salus.ledger.kinds.sharing.messages.shares import WAITING
+from salus.ledger.kinds.sharing.share_state import DENIED, Share
 from salus.records.crypt4gh_keys import read_public_key
+from salus.terminal.sharing.access import Obstacle, told
 from salus.terminal.sharing.desk import SharingDesk
 from salus.terminal.sharing.entries import DelegationEntry, RecordEntry
 from salus.terminal.sharing.owner import Putting
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from salus.terminal.wallet import Wallet
 
 Result = dict[str, Any]
+REFUSED_BY_OWNER: Final = "refused-by-owner"
 PREFIX_MIN: Final = 8
 """Hexadecimal digits of an id that a person has to type at least."""
 
@@ -105,7 +108,10 @@ class OwnerCommands(_Sharing):
             owner.reading.write_range(opened, start, stop, path)
         else:
             path = owner.reading.write(opened, Path(out) if out else None, self._progress)
-        return {"rid": opened.record.rid.hex(), "path": str(path), "sha256": _sha256(path), "bytes": path.stat().st_size}
+        return {
+            "rid": opened.record.rid.hex(), "path": str(path), "sha256": _sha256(path), "bytes": path.stat().st_size,
+            "passed_over": dict(self._desk.bodies.passed_over),
+        }  # fmt: skip
 
     def policy_record(self, rid: str, text: str) -> Result:
         """Put a record under another sharing policy."""
@@ -203,28 +209,13 @@ class OwnerCommands(_Sharing):
     def _share_id(self, text: str) -> bytes:
         return resolve(text, 32, (one.id for one in self._desk.inbox.asked()), "request")
 
-    def access_log(self) -> Result:
-        """The complete access log of every scope of this wallet, checked."""
-        entries = []
-        for scope, acts in self._desk.inbox.log():
-            for act in acts:
-                entries.append(
-                    {
-                        "scope": act.scope.hex(), "category": scope.category, "period": scope.period, "number": act.number,
-                        "act": act.act, "reader": act.reader, "via": act.via, "purpose": act.purpose, "reason": act.reason,
-                        "rid": act.rid.hex() if act.rid else None, "share": act.share.hex() if act.share else None,
-                        "delegation": act.delegation.hex() if act.delegation else None, "tx": act.tx_hash.hex(),
-                        "height": act.height, "time_ms": act.time_ms,
-                    }
-                )  # fmt: skip
-        return {"entries": entries, "complete": True}
-
     # --- search, interruption ---
 
-    def search_records(self, words: list[str], category: str = "") -> Result:
-        """Search among one's own records."""
+    def search_records(self, words: list[str], category: str = "", thorough: bool = False) -> Result:
+        """Search among one's own records; no value node is asked, so ``thorough`` changes nothing."""
         found = self._desk.own_search.search(words, category)
-        return {"own": [_record(e) for e in found], "readable": [], "discoverable": [], "scopes": 0, "more": False}
+        own: Result = {"own": [_record(e) for e in found], "readable": [], "discoverable": [], "scopes": 0, "more": False}
+        return {**own, "attributes_without_key": [], "answered_by": [], "liars": dict(self._desk.words.liars)}
 
     def _resume_owner(self) -> list[Result]:
         """Finish puts and delegations that an interruption left."""
@@ -253,13 +244,18 @@ class ReaderCommands(OwnerCommands):
     def request_key(self, attributes: Sequence[str] = ()) -> Result:
         """Get a key of attributes from a quorum of nodes."""
         key = self._desk.institution.request_key(attributes)
-        return {"institution": self._desk.institution.name, "attributes": sorted(key.attributes)}
+        liars = sorted(self._desk.keys.liars)
+        return {"institution": self._desk.institution.name, "attributes": sorted(key.attributes), "liars": liars}
 
-    def share_request(self, rids: list[str], purpose: str, emergency: str = "") -> Result:
-        """Ask for records, and wait until each is decided."""
+    def share_request(self, rids: list[str], purpose: str, emergency: str = "", through: str = "") -> Result:
+        """Ask for records, and wait until each is decided.
+
+        :param through: id of a delegation, whole: ask through it and nothing else.
+        """
         institution = self._desk.institution
-        asked = institution.request([_hex(rid, 16, "record") for rid in rids], purpose, emergency)
-        return {"shares": [_share(e.share, institution.decided(e.share)) for e in asked]}
+        delegation = _hex(through, 32, "delegation") if through else None
+        asked = institution.request([_hex(rid, 16, "record") for rid in rids], purpose, emergency, delegation)
+        return {"shares": [self._explained(e.share, institution.decided(e.share)) for e in asked]}
 
     def share_list(self) -> Result:
         """Everything this institution asked for, with what became of it."""
@@ -267,8 +263,14 @@ class ReaderCommands(OwnerCommands):
         for entry in institution.shares():
             share = institution.share(entry.share)
             if share is not None:
-                found.append(_share(entry.share, share))
+                found.append(self._explained(entry.share, share))
         return {"shares": found}
+
+    def _explained(self, id_: bytes, share: Share) -> Result:
+        """A share, and for one that was not granted what stands in the way now."""
+        closed = share.status in (DENIED, WAITING) and share.reason != REFUSED_BY_OWNER
+        why = self._desk.institution.obstacles(share) if closed else ()
+        return {**_share(id_, share), "why": [_obstacle(one) for one in why]}
 
     def share_get(self, id: str, out: str = "") -> Result:
         """Open a granted share and write the record."""
@@ -286,12 +288,20 @@ class ReaderCommands(OwnerCommands):
             "file_name": metadata.file_name,
             "transformed_by": list(got.transformed_by),
             "liars": list(got.liars),
+            "passed_over": dict(self._desk.bodies.passed_over),
         }
 
-    def search_records(self, words: list[str], category: str = "") -> Result:
-        """Search wherever this institution may, among discoverable records, and among its own."""
+    def search_records(self, words: list[str], category: str = "", thorough: bool = False) -> Result:
+        """Search wherever this institution may, among discoverable records, and among its own.
+
+        Its first key of attributes is asked for on the way: without one it could open no scope's index key.
+        """
         desk = self._desk
-        found = desk.searching.search(words, category)
+        without_key = desk.institution.attributes_without_key()
+        if without_key and not desk.institution.attribute_keys():
+            desk.institution.request_key()
+            without_key = []
+        found = desk.searching.search(words, category, thorough=thorough)
         own = desk.own_search.search(words, category)
         mine = {e.rid for e in own}
         return {
@@ -300,6 +310,9 @@ class ReaderCommands(OwnerCommands):
             "discoverable": [rid.hex() for rid in found.discoverable if rid not in mine],
             "scopes": found.scopes,
             "more": found.more,
+            "attributes_without_key": without_key,
+            "answered_by": list(found.nodes),
+            "liars": {**desk.words.liars, **found.liars},
         }
 
     def resume(self) -> Result:
@@ -381,6 +394,17 @@ def _share(id_: bytes, share: Share) -> Result:
         "delegation": share.delegation.hex() if share.delegation else None,
         "asked_ms": share.asked_ms,
         "decided_ms": share.decided_ms,
+    }
+
+
+def _obstacle(obstacle: Obstacle) -> Result:
+    return {
+        "way": obstacle.way,
+        "reason": obstacle.reason,
+        "delegation": obstacle.delegation.hex() if obstacle.delegation else None,
+        "missing": list(obstacle.missing),
+        "remarks": list(obstacle.remarks),
+        "told": told(obstacle),
     }
 
 

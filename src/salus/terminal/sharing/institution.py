@@ -118,6 +118,11 @@ class InstitutionTerminal:
         found = sorted(self._shelf.all("key-", AttributeKey), key=lambda k: k.issued_ms, reverse=True)
         return [SecretKey.from_message(entry.key) for entry in found]
 
+    def attributes_without_key(self) -> list[str]:
+        """Attributes, with their years, that are granted and in none of the keys at hand."""
+        held = {x for key in self.attribute_keys() for x in key.attributes}
+        return [x for x in _all_of(self.attributes()) if x not in held]
+
     def request_key(self, attributes: Iterable[str] = ()) -> SecretKey:
         """Get a key of attributes, by default of every one that is granted, with every year that the grants cover.
 
