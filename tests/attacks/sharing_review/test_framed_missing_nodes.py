@@ -9,9 +9,12 @@ from __future__ import annotations
 import pytest
 
 from salus.abpre.threshold import key_issuing as ki
+from salus.consultation.registration import NODE
 from salus.errors import Refused
 from salus.ledger.kinds.misbehaviour import CONVICTIONS, conviction_key
+from salus.ledger.kinds.parties import PartyRevocation, key_digest
 from salus.ledger.kinds.sharing import keys
+from salus.ledger.kinds.sharing.messages.common import UNSIGNED
 from salus.ledger.kinds.sharing.messages.keys import KeyMissing
 from support.sharing_world import FAST, HOSPITAL, SharingChain
 
@@ -62,6 +65,31 @@ def test_a_request_that_closes_after_the_demand_convicts_nobody(
     if not repaired:
         monkeypatch.setattr(keys, "_check_demandable", lambda *_: None)
     assert chain.reason(KeyMissing(digest, node)) == ("expired" if repaired else "")
+
+
+@pytest.mark.parametrize("repaired", [True, False])
+@pytest.mark.parametrize("demanded_first", [True, False])
+def test_a_node_that_was_retired_is_not_convicted_of_silence(
+    chain: SharingChain, monkeypatch: pytest.MonkeyPatch, demanded_first: bool, repaired: bool
+) -> None:
+    """It is switched off; whoever wants to can still demand a key from its seat until the next committee serves."""
+    world = chain.world
+    if not repaired:
+        monkeypatch.setattr(keys, "_check_counted", lambda *_: None)
+    asked, box = chain.ask_key(world.institution(HOSPITAL), DOCTOR)
+    chain.commit(asked)
+    node, digest = world.nodes[0].member, asked.core.digest(world.network)
+    demand = ki.demand_partial(world.network, asked.core, node.name, box, world.random)
+    if demanded_first:
+        chain.commit(demand)
+    chain.decide([world.by_centre(PartyRevocation(NODE, node.name, key_digest(node.W_bytes), UNSIGNED))])
+    if not demanded_first:
+        assert chain.reason(demand) == ("revoked" if repaired else "")
+        if repaired:
+            return
+        chain.commit(demand)
+    chain.later(FAST.demand_ms)
+    assert chain.reason(KeyMissing(digest, node.name)) == ("revoked" if repaired else "")
 
 
 def test_a_silent_node_is_convicted_still(chain: SharingChain) -> None:

@@ -102,6 +102,17 @@ def check_receipt(
     :return: names of the nodes that signed.
     :raises Refused: ``bad-encoding`` for the bitmap, ``no-quorum``, ``not-a-member``, ``bad-signature``, ``wrong-epoch``.
     """
+    names = signers_of(committee, receipt)
+    message = deletion_message(network, receipt.epoch, receipt.delegation, receipt.c_digest)
+    bls.verify([_key(bls_keys, name) for name in names], message, receipt.signature)
+    return names
+
+
+def signers_of(committee: Committee, receipt: RevocationReceipt) -> tuple[str, ...]:
+    """Names of the nodes whose signatures are in a receipt, at least t; the signature itself is not looked at.
+
+    :raises Refused: ``bad-encoding`` for the bitmap, ``no-quorum``, ``not-a-member``, ``wrong-epoch``.
+    """
     refuse_unless(receipt.epoch == committee.epoch, "wrong-epoch", "the receipt is another committee's")
     unused = -committee.size % 8
     marks = int.from_bytes(receipt.signers, "big")
@@ -109,10 +120,7 @@ def check_receipt(
     refuse_unless(sized, "bad-encoding", "the bitmap has one bit for each seat")
     indices = [i for i in range(1, committee.size + 1) if marks >> (committee.size - i + unused) & 1]
     refuse_unless(len(indices) >= committee.threshold, "no-quorum", f"{len(indices)} of {committee.threshold} deletions")
-    names = tuple(committee.seat(index).name for index in indices)
-    message = deletion_message(network, receipt.epoch, receipt.delegation, receipt.c_digest)
-    bls.verify([_key(bls_keys, name) for name in names], message, receipt.signature)
-    return names
+    return tuple(committee.seat(index).name for index in indices)
 
 
 def _verifies(network: bytes, committee: Committee, deletion: Deletion, bls_keys: Mapping[str, bytes]) -> bool:

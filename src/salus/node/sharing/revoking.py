@@ -13,6 +13,7 @@ from salus.abpre.threshold.receipts import Deletion, make_receipt, sign_deletion
 from salus.errors import Refused, refuse_unless
 from salus.ledger import sharing_api as m
 from salus.ledger.kinds.parties import NODES
+from salus.ledger.kinds.sharing.attributes import counts
 from salus.ledger.kinds.sharing.committee_state import committee_of, current_epoch
 from salus.ledger.kinds.sharing.delegations import DELEGATIONS, find_delegation
 from salus.node.sharing.attachments import AttachmentStore
@@ -73,7 +74,7 @@ class Revoking:
             del signed[name]
         signed[around.name] = own
         if len(signed) >= committee.threshold:
-            nodes = {seat.name: NODES.get(view, seat.name.encode()) for seat in committee.seats}
+            nodes = {seat.name: NODES.get(view, seat.name.encode()) for seat in committee.seats if counts(view, seat)}
             keys = {name: node.record.bls_key for name, node in nodes.items() if node is not None}
             try:
                 return [make_receipt(around.network, committee, keys, list(signed.values())).encode()]

@@ -16,6 +16,7 @@ from salus.abpre.threshold.groups import Z
 from salus.abpre.threshold.partials import PartialClaim, PartialTransformation, check_partial_claim, make_partial
 from salus.errors import Refused, refuse_unless
 from salus.ledger import sharing_api as m
+from salus.ledger.kinds.sharing.attributes import counts
 from salus.ledger.kinds.sharing.committee_state import committee_of, current_epoch
 from salus.ledger.kinds.sharing.constants import sharing_constants
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_member
@@ -147,8 +148,9 @@ class Transforming:
         capsule = target_of(view, around.network, share, epoch).capsule_digest
         for name in [name for name, claim in claims.items() if (claim.epoch, claim.capsule) != (epoch, capsule)]:
             del claims[name]  # the record has another capsule now, or another committee serves
-        if len(claims) >= committee.threshold:
-            chosen = sorted(claims.values(), key=lambda claim: claim.node)
+        counted = [claim for name, claim in claims.items() if counts(view, committee.seat_of(name))]
+        if len(counted) >= committee.threshold:
+            chosen = sorted(counted, key=lambda claim: claim.node)
             return [ShareGrant(share, tuple(chosen)).encode()]
         for seat in committee.seats:
             if seat.name in claims:

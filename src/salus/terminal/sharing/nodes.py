@@ -22,6 +22,7 @@ from salus.ledger.client import CommittedTransaction, LedgerClient
 from salus.ledger.kinds.parties import NODES, VALIDATORS, live_party
 from salus.ledger.kinds.sharing import committee_state
 from salus.ledger.kinds.sharing.attachments import gather_receipts
+from salus.ledger.kinds.sharing.attributes import counts
 from salus.ledger.kinds.sharing.check_nodes import check_nodes
 from salus.ledger.kinds.sharing.messages.common import AttachmentReceipts, signed_part
 from salus.ledger.kinds.sharing.messages.shares import VALID, CheckVerdict
@@ -116,7 +117,8 @@ class Nodes:
         committee = self.committee(view)
         got = dict(self.answers(view, method, message, m.AttachmentReceipt.decode))
         signatures = {name: receipt.signature for name, receipt in got.items() if receipt.node == name}
-        keys = {seat.name: node.record.bls_key for seat in committee.seats if (node := NODES.get(view, seat.name.encode()))}
+        counted = [seat.name for seat in committee.seats if counts(view, seat)]
+        keys = {name: node.record.bls_key for name in counted if (node := NODES.get(view, name.encode()))}
         return gather_receipts(self.network, committee, keys, sort, about, digest, signatures)
 
     # --- transactions ---

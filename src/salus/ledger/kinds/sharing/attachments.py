@@ -5,7 +5,7 @@ Steps: docs/protocol/sharing-ledger.md, "attachments".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from salus import labels
@@ -14,6 +14,7 @@ from salus.codec import encode
 from salus.errors import Refused, refuse_unless
 from salus.groups import multi_signatures as bls
 from salus.ledger.kinds.parties import NODES
+from salus.ledger.kinds.sharing.attributes import counts
 from salus.ledger.kinds.sharing.committee_state import accepted_epoch, committee_of
 from salus.ledger.kinds.sharing.messages.common import AttachmentReceipts
 from salus.ledger.signatures import BlsClaim
@@ -94,11 +95,22 @@ def receipts_claim(
     :raises Refused: ``wrong-epoch``, ``bad-certificate``.
     """
     accepted_epoch(view, receipts.epoch, context.time_ms)
-    names = _signers(committee_of(view, receipts.epoch), receipts)
+    committee = committee_of(view, receipts.epoch)
+    names = _signers(committee, receipts)
+    require_quorum(view, committee, names, "bad-certificate")
     nodes = [NODES.get(view, name.encode()) for name in names]
     keys = tuple(node.record.bls_key for node in nodes if node is not None)
     message = attachment_message(context.network, receipts.epoch, kind, object_id, digest)
     return BlsClaim(keys, message, receipts.signature, "bad-certificate", f"receipts for {kind}")
+
+
+def require_quorum(view: StateView, committee: Committee, names: Collection[str], reason: str) -> None:
+    """At least t of those who signed still count: what a node signed before it was revoked is no word of an honest one's.
+
+    :raises Refused: with the reason given.
+    """
+    counted = sum(counts(view, committee.seat_of(name)) for name in names)
+    refuse_unless(counted >= committee.threshold, reason, f"{counted} of {committee.threshold} signers count")
 
 
 def _signers(committee: Committee, receipts: AttachmentReceipts) -> tuple[str, ...]:

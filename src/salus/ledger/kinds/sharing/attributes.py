@@ -15,12 +15,13 @@ from salus import labels
 from salus.abpre.attributes import OWN, YEAR_MAX, YEAR_MIN, canonical_attribute, with_year, year_of
 from salus.abpre.explain import is_satisfied
 from salus.abpre.policy import Policy
+from salus.abpre.threshold.committee import Seat
 from salus.codec import Message, Name, Size
 from salus.consensus.block import MAX_VALIDATORS
-from salus.consultation.registration import INSTITUTION, CentreKey
+from salus.consultation.registration import INSTITUTION, NODE, CentreKey
 from salus.consultation.registration import SUITE as MEMBER_SUITE
 from salus.errors import refuse_unless
-from salus.ledger.kinds.parties import CENTRE, PARTIES, VALIDATORS, live_party, party_key
+from salus.ledger.kinds.parties import CENTRE, NODES, PARTIES, VALIDATORS, live_party, party_key
 from salus.ledger.kinds.sharing.claims import member_claim, seated_node
 from salus.ledger.kinds.sharing.constants import SHARING_VERSION, sharing_constants
 from salus.ledger.kinds.sharing.messages.attributes import AttributeGrant, AttributeRevocation, SuspensionVote
@@ -137,6 +138,17 @@ def is_suspended(view: StateView, institution: str) -> bool:
         return False
     names = {member.name for member in VALIDATORS.need(view, b"").members}
     return 3 * len(names.intersection(found.against)) > len(names)
+
+
+def counts(view: StateView, seat: Seat) -> bool:
+    """Whether a seat of a committee counts in a quorum (attributes, step 7): its node is live under the key that it had when the
+    epoch was opened, and the institution that operates it is not suspended.
+
+    An institution that the centre alone has revoked is not looked at: else the centre ends quorums by revoking institutions.
+    """
+    party, node = PARTIES.get(view, party_key(NODE, seat.name)), NODES.get(view, seat.name.encode())
+    live = party is not None and not party.revoked_ms and party.W == seat.W
+    return live and node is not None and not is_suspended(view, node.institution)
 
 
 class _Grant:

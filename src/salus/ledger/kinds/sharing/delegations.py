@@ -15,13 +15,13 @@ from salus.abpre.attributes import own_attribute, scope_of
 from salus.abpre.language import parse_canonical
 from salus.abpre.policy import Policy
 from salus.abpre.threshold.delegations import CheckedDelegation, SealedDelegation, check_delegation, take_delegation_unchecked
-from salus.abpre.threshold.receipts import RevocationReceipt, check_receipt
+from salus.abpre.threshold.receipts import RevocationReceipt, check_receipt, signers_of
 from salus.codec import Bytes32, Message, Size
 from salus.errors import Refused, refuse_unless
 from salus.ledger.kinds.parties import NODES
 from salus.ledger.kinds.sharing import lists
 from salus.ledger.kinds.sharing.access_log import DELEGATED, REVOKED, log
-from salus.ledger.kinds.sharing.attachments import DELEGATION_C, receipts_claim
+from salus.ledger.kinds.sharing.attachments import DELEGATION_C, receipts_claim, require_quorum
 from salus.ledger.kinds.sharing.claims import require_scope_signature, scope_claim
 from salus.ledger.kinds.sharing.committee_state import accepted_epoch, committee_of
 from salus.ledger.kinds.sharing.constants import SHARING_VERSION, sharing_constants
@@ -164,6 +164,7 @@ class _Receipt:
         refuse_unless(same, "bad-delegation", "the receipt is for another attachment")
         accepted_epoch(view, receipt.epoch, context.time_ms)
         committee, network = committee_of(view, receipt.epoch), context.network
+        require_quorum(view, committee, signers_of(committee, receipt), "no-quorum")
         nodes = {seat.name: NODES.get(view, seat.name.encode()) for seat in committee.seats}
         keys = {name: node.record.bls_key for name, node in nodes.items() if node is not None}
         about = (network, receipt.to_value(), committee.digest(), tuple(sorted(keys.items())))

@@ -27,7 +27,7 @@ from salus.ledger.expiry import NEVER_MS, expiring, live
 from salus.ledger.kinds.misbehaviour import check_new, record_conviction
 from salus.ledger.kinds.parties import live_party
 from salus.ledger.kinds.sharing import limits
-from salus.ledger.kinds.sharing.attributes import held_attributes, holds, is_suspended
+from salus.ledger.kinds.sharing.attributes import counts, held_attributes, holds, is_suspended
 from salus.ledger.kinds.sharing.claims import member_claim, scope_claim
 from salus.ledger.kinds.sharing.committee_state import (
     accepted_epoch,
@@ -137,6 +137,12 @@ def _check_demandable(view: StateView, request: bytes, demanded_ms: int, time_ms
         refuse_unless(always, "no-attribute", f"{core.requester} did not hold all attributes all the time")
 
 
+def _check_counted(view: StateView, request: bytes, node: str, time_ms: int) -> None:
+    """A node that was revoked is not there to post anything, and its silence is no offence."""
+    seat = committee_of(view, find_request(view, request, time_ms).core.epoch).seat_of(node)
+    refuse_unless(counts(view, seat), "revoked", f"{node} is revoked or suspended")
+
+
 class _Ask:
     """Keys, steps 1 and 2."""
 
@@ -180,6 +186,7 @@ class _Demand:
         request = issuable(view, demand.request, context.time_ms)
         known = find_demand(view, demand.request, demand.node, context.time_ms)
         refuse_unless(known is None, "already-done", f"{demand.node} has been asked")
+        _check_counted(view, demand.request, demand.node, context.time_ms)
         check_demand(context.network, committee_of(view, demand.epoch), request.core, demand)
         return []
 
@@ -226,6 +233,7 @@ class _Missing:
         refuse_unless(demand.posted is None and not demand.missing, "already-done", f"{message.node} has posted, or is marked")
         refuse_unless(context.time_ms >= demand.due_ms, "in-time", f"until {demand.due_ms}")
         _check_demandable(view, message.request, demand.due_ms - sharing_constants(view).demand_ms, context.time_ms)
+        _check_counted(view, message.request, message.node, context.time_ms)
         check_new(view, message.node, MISSING, message.request)
         return []
 

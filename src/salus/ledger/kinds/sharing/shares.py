@@ -20,9 +20,9 @@ from salus.consultation.registration import SUITE as MEMBER_SUITE
 from salus.errors import Refused, refuse_unless
 from salus.groups.ristretto255 import decode_point
 from salus.ledger.expiry import NEVER_MS, expiring, live
-from salus.ledger.kinds.parties import is_live_node, live_party
+from salus.ledger.kinds.parties import live_party
 from salus.ledger.kinds.sharing import access_log, limits, lists
-from salus.ledger.kinds.sharing.attributes import is_suspended
+from salus.ledger.kinds.sharing.attributes import counts, is_suspended
 from salus.ledger.kinds.sharing.check_nodes import check_nodes, check_order, require_check_node
 from salus.ledger.kinds.sharing.claims import member_claim, scope_claim, serving_node
 from salus.ledger.kinds.sharing.committee_state import accepted_epoch, committee_of, current_epoch
@@ -357,7 +357,7 @@ def _partial_claims(view: StateView, context: BlockContext, share: Share, grant:
         same = (claim.epoch, claim.share, claim.delegation, claim.capsule) == about
         refuse_unless(same, "wrong-request", f"the partial of {claim.node} is for something else")
         seat = committee.seat_of(claim.node)
-        refuse_unless(is_live_node(view, claim.node), "revoked", claim.node)
+        refuse_unless(counts(view, seat), "revoked", f"{claim.node} is revoked or suspended")
         claims.append(_partial_claim(context, claim, seat.W))
     refuse_unless(len(claims) >= committee.threshold, "no-quorum", f"{len(claims)} of {committee.threshold} partials")
     return claims
