@@ -45,7 +45,8 @@ class Zygote:
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"arguments": arguments, "at_call": at_call, "after_s": after_s, "kill_at": kill_at}) + "\n")
+        order = {"arguments": arguments, "at_call": at_call, "after_s": after_s, "kill_at": kill_at}
+        self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         answer: dict[str, Any] = json.loads(self._process.stdout.readline())
         return answer

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from salus.errors import Refused, StorageError, refuse_unless
+from salus.errors import StorageError
 from salus.ledger.kinds.sharing.messages.shares import WAITING
 from salus.ledger.kinds.sharing.share_state import DENIED, Share
+from salus.network.sharing_results import (
+    Result,
+    delegation_result,
+    obstacle_result,
+    record_result,
+    resolve,
+    sha256_of,
+    share_result,
+    whole_id,
+)
 from salus.records.crypt4gh_keys import read_public_key
-from salus.terminal.sharing.access import Obstacle, told
 from salus.terminal.sharing.desk import SharingDesk
-from salus.terminal.sharing.entries import DelegationEntry, RecordEntry
 from salus.terminal.sharing.owner import Putting
 from salus.terminal.sharing.scopes import OWNER_SECRET
 from salus.terminal.sharing.shelf import DIRECTORY
@@ -25,10 +32,7 @@ if TYPE_CHECKING:
     from salus.terminal.bodies import Progress
     from salus.terminal.wallet import Wallet
 
-Result = dict[str, Any]
 REFUSED_BY_OWNER: Final = "refused-by-owner"
-PREFIX_MIN: Final = 8
-"""Hexadecimal digits of an id that a person has to type at least."""
 
 
 class _Sharing:
@@ -73,18 +77,18 @@ class OwnerCommands(_Sharing):
         wanted = Putting(
             policy, category or None, period or None, tuple(keywords), discoverable, older, whole_category
         )  # fmt: skip
-        return {"records": [_record(e) for e in owner.put([Path(p) for p in paths], wanted, self._progress)]}
+        return {"records": [record_result(e) for e in owner.put([Path(p) for p in paths], wanted, self._progress)]}
 
     def list_records(self) -> Result:
         """This wallet's records."""
-        return {"records": [_record(e) for e in self._desk.owner.records()]}
+        return {"records": [record_result(e) for e in self._desk.owner.records()]}
 
     def show_record(self, rid: str) -> Result:
         """One record, as this terminal and the ledger have it."""
         owner = self._desk.owner
         entry = owner.entry(self._rid(rid))
         found = owner.find(entry.rid)
-        shown: Result = {**_record(entry), "on_ledger": found is not None}
+        shown: Result = {**record_result(entry), "on_ledger": found is not None}
         if found is not None:
             shown |= {
                 "scope": found.scope.hex(),
@@ -109,21 +113,21 @@ class OwnerCommands(_Sharing):
         else:
             path = owner.reading.write(opened, Path(out) if out else None, self._progress)
         return {
-            "rid": opened.record.rid.hex(), "path": str(path), "sha256": _sha256(path), "bytes": path.stat().st_size,
+            "rid": opened.record.rid.hex(), "path": str(path), "sha256": sha256_of(path), "bytes": path.stat().st_size,
             "passed_over": dict(self._desk.bodies.passed_over),
         }  # fmt: skip
 
     def policy_record(self, rid: str, text: str) -> Result:
         """Put a record under another sharing policy."""
-        return _record(self._desk.owner.repolicy(self._rid(rid), text))
+        return record_result(self._desk.owner.repolicy(self._rid(rid), text))
 
     def rotate_record(self, rid: str) -> Result:
         """Give a record a new key and a new body."""
-        return _record(self._desk.owner.rotate(self._rid(rid), self._progress))
+        return record_result(self._desk.owner.rotate(self._rid(rid), self._progress))
 
     def erase_record(self, rid: str) -> Result:
         """Erase a record; a tombstone stays."""
-        return _record(self._desk.owner.erase(self._rid(rid)))
+        return record_result(self._desk.owner.erase(self._rid(rid)))
 
     def export_record(self, rid: str, key: str, out: str = "") -> Result:
         """Write a record as a Crypt4GH file for one recipient."""
@@ -146,18 +150,18 @@ class OwnerCommands(_Sharing):
     def create_delegations(self, to: str, category: str, first: str, last: str, expires_ms: int) -> Result:
         """Delegate quarters of a category to a policy."""
         made = self._desk.delegating.create(to, category, first, last, expires_ms)
-        return {"delegations": [_delegation(e) for e in made]}
+        return {"delegations": [delegation_result(e) for e in made]}
 
     def list_delegations(self) -> Result:
         """This wallet's delegations."""
-        return {"delegations": [_delegation(e) for e in self._desk.delegating.delegations()]}
+        return {"delegations": [delegation_result(e) for e in self._desk.delegating.delegations()]}
 
     def show_delegation(self, id: str) -> Result:
         """One delegation, as this terminal and the ledger have it."""
         delegating = self._desk.delegating
         entry = delegating.entry(self._delegation_id(id))
         found = delegating.find(entry.delegation)
-        shown: Result = {**_delegation(entry), "on_ledger": found is not None}
+        shown: Result = {**delegation_result(entry), "on_ledger": found is not None}
         if found is not None:
             deleted_by = delegating.deleted_by(entry.delegation) if found.receipt is not None else ()
             shown |= {
@@ -173,7 +177,7 @@ class OwnerCommands(_Sharing):
         """Revoke a delegation and check the nodes' receipt."""
         revoked = self._desk.delegating.revoke(self._delegation_id(id))
         receipt = bool(revoked.deleted_by)
-        return {**_delegation(revoked.entry), "deleted_by": list(revoked.deleted_by), "receipt_verified": receipt}
+        return {**delegation_result(revoked.entry), "deleted_by": list(revoked.deleted_by), "receipt_verified": receipt}
 
     def _delegation_id(self, text: str) -> bytes:
         return resolve(text, 32, (e.delegation for e in self._desk.delegating.delegations()), "delegation")
@@ -191,13 +195,13 @@ class OwnerCommands(_Sharing):
                 "period": one.scope.period,
                 "emergency_reason": one.reason,
             }
-            found.append({**_share(one.id, one.share), **about})
+            found.append({**share_result(one.id, one.share), **about})
         return {"requests": found}
 
     def consent_grant(self, id: str, to: str = "", expires_ms: int = 0) -> Result:
         """Let a waiting request through."""
         done = self._desk.inbox.grant(self._share_id(id), to, expires_ms)
-        made = _delegation(done.made) if done.made is not None else None
+        made = delegation_result(done.made) if done.made is not None else None
         return {"id": done.share.hex(), "delegation": done.delegation.hex(), "made": made}
 
     def consent_refuse(self, id: str) -> Result:
@@ -214,7 +218,7 @@ class OwnerCommands(_Sharing):
     def search_records(self, words: list[str], category: str = "", thorough: bool = False) -> Result:
         """Search among one's own records; no value node is asked, so ``thorough`` changes nothing."""
         found = self._desk.own_search.search(words, category)
-        own: Result = {"own": [_record(e) for e in found], "readable": [], "discoverable": [], "scopes": 0, "more": False}
+        own: Result = {"own": [record_result(e) for e in found], "readable": [], "discoverable": [], "scopes": 0, "more": False}
         return {**own, "attributes_without_key": [], "answered_by": [], "liars": dict(self._desk.words.liars)}
 
     def _resume_owner(self) -> list[Result]:
@@ -253,8 +257,8 @@ class ReaderCommands(OwnerCommands):
         :param through: id of a delegation, whole: ask through it and nothing else.
         """
         institution = self._desk.institution
-        delegation = _hex(through, 32, "delegation") if through else None
-        asked = institution.request([_hex(rid, 16, "record") for rid in rids], purpose, emergency, delegation)
+        delegation = whole_id(through, 32, "delegation") if through else None
+        asked = institution.request([whole_id(rid, 16, "record") for rid in rids], purpose, emergency, delegation)
         return {"shares": [self._explained(e.share, institution.decided(e.share)) for e in asked]}
 
     def share_list(self) -> Result:
@@ -270,7 +274,7 @@ class ReaderCommands(OwnerCommands):
         """A share, and for one that was not granted what stands in the way now."""
         closed = share.status in (DENIED, WAITING) and share.reason != REFUSED_BY_OWNER
         why = self._desk.institution.obstacles(share) if closed else ()
-        return {**_share(id_, share), "why": [_obstacle(one) for one in why]}
+        return {**share_result(id_, share), "why": [obstacle_result(one) for one in why]}
 
     def share_get(self, id: str, out: str = "") -> Result:
         """Open a granted share and write the record."""
@@ -279,9 +283,9 @@ class ReaderCommands(OwnerCommands):
         got = institution.get(share, Path(out) if out else None, self._progress)
         metadata = got.opened.metadata
         return {
-            **_share(share, got.share),
+            **share_result(share, got.share),
             "path": str(got.path),
-            "received_sha256": _sha256(got.path),
+            "received_sha256": sha256_of(got.path),
             "bytes": got.path.stat().st_size,
             "category": metadata.category,
             "media_type": metadata.media_type,
@@ -305,7 +309,7 @@ class ReaderCommands(OwnerCommands):
         own = desk.own_search.search(words, category)
         mine = {e.rid for e in own}
         return {
-            "own": [_record(e) for e in own],
+            "own": [record_result(e) for e in own],
             "readable": [rid.hex() for rid in found.readable if rid not in mine],
             "discoverable": [rid.hex() for rid in found.discoverable if rid not in mine],
             "scopes": found.scopes,
@@ -320,94 +324,3 @@ class ReaderCommands(OwnerCommands):
         if self._shares:
             self._desk.institution.resume()
         return {"finished": self._resume_owner()}
-
-
-def resolve(text: str, size: int, known: Iterable[bytes], what: str) -> bytes:
-    """An id in hexadecimal: whole, or enough of its beginning to tell it from the others that this wallet knows.
-
-    :raises Refused: ``bad-encoding`` if it is none, ``not-found`` if it begins no id or several.
-    """
-    if len(text) == 2 * size:
-        return _hex(text, size, what)
-    digits = len(text) >= PREFIX_MIN and all(c in "0123456789abcdef" for c in text)
-    refuse_unless(digits, "bad-encoding", f"the id of a {what} has {2 * size} hexadecimal digits; write {PREFIX_MIN} at least")
-    matching = [one for one in known if one.hex().startswith(text)]
-    refuse_unless(len(matching) == 1, "not-found", f"{len(matching)} ids of a {what} begin with {text[:64]}")
-    return matching[0]
-
-
-def _hex(text: str, size: int, what: str) -> bytes:
-    try:
-        raw = bytes.fromhex(text)
-    except ValueError:
-        raw = b""
-    if len(raw) != size or raw.hex() != text:
-        raise Refused("bad-encoding", f"the id of a {what} has {2 * size} lower-case hexadecimal digits")
-    return raw
-
-
-def _record(entry: RecordEntry) -> Result:
-    return {
-        "rid": entry.rid.hex(),
-        "state": entry.state,
-        "category": entry.category,
-        "period": entry.period,
-        "quarter": entry.quarter,
-        "policy": entry.policy,
-        "file_name": entry.file_name,
-        "media_type": entry.media_type,
-        "bytes": entry.size_bytes,
-        "keywords": entry.keywords,
-        "keywords_left_out": entry.left_out,
-        "keywords_problem": entry.keywords_problem,
-        "discoverable": bool(entry.discoverable),
-        "version": entry.version,
-        "supersedes": entry.supersedes.hex() if entry.supersedes else None,
-        "put_ms": entry.put_ms,
-        "tx": entry.tx_hash.hex(),
-    }
-
-
-def _delegation(entry: DelegationEntry) -> Result:
-    return {
-        "id": entry.delegation.hex(),
-        "state": entry.state,
-        "to": entry.policy,
-        "category": entry.category,
-        "period": entry.period,
-        "expires_ms": entry.expires_ms,
-        "made_ms": entry.made_ms,
-        "tx": entry.tx_hash.hex(),
-    }
-
-
-def _share(id_: bytes, share: Share) -> Result:
-    return {
-        "id": id_.hex(),
-        "rid": share.rid.hex(),
-        "reader": share.institution,
-        "purpose": share.purpose,
-        "status": share.status,
-        "via": share.via,
-        "reason": share.reason,
-        "emergency": bool(share.emergency),
-        "delegation": share.delegation.hex() if share.delegation else None,
-        "asked_ms": share.asked_ms,
-        "decided_ms": share.decided_ms,
-    }
-
-
-def _obstacle(obstacle: Obstacle) -> Result:
-    return {
-        "way": obstacle.way,
-        "reason": obstacle.reason,
-        "delegation": obstacle.delegation.hex() if obstacle.delegation else None,
-        "missing": list(obstacle.missing),
-        "remarks": list(obstacle.remarks),
-        "told": told(obstacle),
-    }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -28,7 +28,7 @@ def explain(
     No wallet is opened: policies, grants of attributes and delegations are public.
     """
     from salus.ledger.reading import ProvenView
-    from salus.network.sharing_actors import resolve
+    from salus.network.sharing_results import resolve
     from salus.terminal.sharing.access import access_of
 
     record = resolve(rid, 16, (), "record")
