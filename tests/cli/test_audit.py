@@ -12,7 +12,9 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle
 from msgspec.structs import replace
 
+from salus.errors import TransportError
 from salus.ledger.access_export import AccessExport
+from salus.ledger.client import CommittedTransaction, LedgerClient
 from support.command_line import Terminal
 
 ALICE = ("--as", "alice")
@@ -171,6 +173,20 @@ def test_fhir_is_the_same_from_the_wallet_and_from_the_file(salus: Terminal, tmp
     assert data["policies_unknown"] == 0
     for word in ("pulse", "record.txt", "unconscious"):
         assert word not in first.read_text()
+
+
+def test_logs_stay_complete_without_the_transactions_that_nodes_have_pruned(
+    salus: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pruned(_ledger: LedgerClient, _tx_hash: bytes) -> CommittedTransaction:
+        raise TransportError("the node no longer has that transaction's body")
+
+    monkeypatch.setattr(LedgerClient, "transaction", pruned)
+    shown = salus(*ALICE, "audit", "export", tmp_path / "file")
+    assert "6 policies are not in it" in shown.out
+    assert salus.good("audit", "verify", tmp_path / "file")["entries"] == len(ACTS)
+    shown = salus(*ALICE, "audit", "export", tmp_path / "bundle", "--fhir")
+    assert "6 policies are not in it" in shown.out
 
 
 def test_what_does_not_go_together(salus: Terminal, tmp_path: Path) -> None:

@@ -108,17 +108,20 @@ def name_fault(leaves: Sequence[bytes], entries: Sequence[AccessEntry]) -> str:
 
 
 def _fault_at(place: int, leaves: Sequence[bytes], entries: Sequence[AccessEntry]) -> str:
+    """Where the entry at ``place`` comes from, and where the one that belongs there is, tell what was done."""
     true = _true_place(entries[place], leaves)
     more = len(entries) > len(leaves)
     if true is None:
         return f"entry {place} is added: it is none of the log's" if more else f"entry {place} is altered, or another one's"
     if more:
         return f"entry {place} is added: it is entry {true} again, or moved"
-    if true > place and true < len(entries) and _true_place(entries[true], leaves) == place:
-        return f"entries {place} and {true} are swapped"
-    if true > place:
+    there = (at for at in range(place + 1, len(entries)) if replace(entries[at], number=place).leaf() == leaves[place])
+    found = next(there, None)
+    if found is None and true > place:
         return _missing(range(place, true))
-    return f"entry {place} is replaced: entry {true} stands there"
+    if found == true:
+        return f"entries {place} and {true} are swapped"
+    return f"entry {place} is not in its place: entry {true} stands there"
 
 
 def _true_place(entry: AccessEntry, leaves: Sequence[bytes]) -> int | None:
