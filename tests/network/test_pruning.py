@@ -130,14 +130,19 @@ def test_who_was_away_for_longer_than_bodies_are_kept_comes_back_by_a_snapshot(h
         again = network.start_node(away)
         until(network, lambda: again.runner.height == network.nodes[0].runner.height)
         assert not again.runner.error
-        assert again.application.block_record(1) is None
-
-        # It counts again: with another one away, nothing is decided without it. And it denies nothing that it cannot know.
+        # It counts again: with another one away, nothing is decided without it.
         network.stop_node(network.nodes[0].name)
         publish(network, clock, doctor, 2)
         assert len({node.application.info() for node in network.nodes}) == 1
-        with pytest.raises(Refused, match=r"pruned: .* not in the blocks since the snapshot"):
-            again.application.query(q.TRANSACTION, q.TransactionQuery(bytes(32), 0).encode())
+        # It has asked the others for what is in front of the snapshot, and proves and denies what they do.
+        assert again.history.complete
+        for node in network.nodes:
+            assert node.application.store.block(1) is not None
+            with pytest.raises(Refused, match=r"not-found: .* is not on the ledger"):
+                node.application.query(q.TRANSACTION, q.TransactionQuery(bytes(32), 0).encode())
+        (tx_hash,) = network.nodes[1].application.store.block(1).hashes[:1]
+        proof = q.TransactionProof.decode(again.application.query(q.TRANSACTION, q.TransactionQuery(tx_hash, 0).encode()))
+        assert proof.height == 1
 
 
 def test_bodies_are_kept_for_the_evidence_window_at_least(home: Path, clock: Clock) -> None:

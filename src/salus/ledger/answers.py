@@ -10,6 +10,7 @@ import msgspec
 from salus._native import MerkleMap
 from salus.consensus.block import Block, Certificate, CertifiedHeader
 from salus.errors import CodecError, DamagedFile, Refused, refuse_unless
+from salus.ledger import history
 from salus.ledger import queries as q
 from salus.ledger.apply import application_hash
 from salus.ledger.kinds.protocol import PROTOCOL
@@ -219,6 +220,10 @@ def _log_leaves(application: LedgerApplication, data: bytes) -> bytes:
     return q.LogLeaves(log, b"".join(hashes)).encode()
 
 
+def _history(application: LedgerApplication, data: bytes) -> bytes:
+    return history.give(application, q.HistoryQuery.decode(data)).encode()
+
+
 _HANDLERS: Final[dict[str, Callable[[LedgerApplication, bytes], bytes]]] = {
     q.STATUS: _status,
     q.STATE: _state,
@@ -227,4 +232,5 @@ _HANDLERS: Final[dict[str, Callable[[LedgerApplication, bytes], bytes]]] = {
     q.HEADERS: _headers,
     q.CONSISTENCY: _consistency,
     q.LOG_LEAVES: _log_leaves,
+    q.HISTORY: _history,
 }

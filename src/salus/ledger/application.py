@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,8 +11,8 @@ import msgspec
 
 from salus._native import MerkleMap
 from salus.consensus.interface import ApplicationInfo, BlockInput, BlockVerdict, CheckResult, FinalisedBlock
-from salus.errors import ConsensusError, Refused, StorageError, refuse_unless
-from salus.ledger import answers, snapshots
+from salus.errors import ConsensusError, Refused, StorageError
+from salus.ledger import answers, history, snapshots
 from salus.ledger.apply import AppliedBlock, BlockRun, InvalidBlock, application_hash, apply_block
 from salus.ledger.committed import CommittedBlock, CommittedState, SecretChecker
 from salus.ledger.decoded import DecodedTransactions
@@ -75,16 +75,18 @@ class LedgerApplication:
 
     @classmethod
     def open(
-        cls, directory: Path, genesis: Genesis, secrets: SecretChecker | None = None, registry: Registry = REGISTRY
-    ) -> LedgerApplication:
+        cls, directory: Path, genesis: Genesis, secrets: SecretChecker | None = None, registry: Registry = REGISTRY, *,
+        every_commit_durable: bool = True,
+    ) -> LedgerApplication:  # fmt: skip
         """Open the ledger kept in a directory, or start it there from genesis.
 
+        :param every_commit_durable: False for a follower, which promises nobody to keep a block (docs/adr/0251-followers.md).
         :raises DamagedFile: something on disk was altered or truncated.
         :raises StorageError: the disk is full, or the directory belongs to another network.
         """
         from salus.ledger.storage.sqlite import SqliteStore
 
-        store = SqliteStore.open_or_create(directory)
+        store = SqliteStore.open_or_create(directory, every_commit_durable=every_commit_durable)
         try:
             return cls(store, genesis, secrets, registry)
         except BaseException:
@@ -242,17 +244,13 @@ class LedgerApplication:
         self._finalised = None
         self._set_head(head)
 
-    def import_log(self, leaf_hashes: Sequence[bytes]) -> None:
+    def import_log(self, leaf_hashes: Iterable[bytes]) -> None:
         """Fill in the log leaves in front of the snapshot that this node started from.
 
         :param leaf_hashes: of the whole log from its first entry on, at least up to the snapshot.
-        :raises Refused: ``bad-proof`` if they are not the leaves of this log.
+        :raises Refused: ``bad-proof`` if they are not the leaves of this log; nothing has changed then.
         """
-        first = self.store.log_first()
-        later = [self.store.subtree(0, index) for index in range(first, self._head.log.count)]
-        same = EMPTY_LOG.extended([*leaf_hashes[:first], *later]) == self._head.log
-        refuse_unless(same, "bad-proof", "these are not the leaves of this log")
-        self.store.import_log(iter(leaf_hashes[:first]))
+        history.fill_log(self.store, self._head.log, leaf_hashes)
 
     # --- for the node ---
 

@@ -13,6 +13,7 @@ path                      question                     answer
 ``headers``               :class:`HeadersQuery`        :class:`Headers`
 ``consistency``           :class:`ConsistencyQuery`    :class:`ConsistencyAnswer`
 ``log-leaves``            :class:`LogLeavesQuery`      :class:`LogLeaves`
+``history``               :class:`HistoryQuery`        :class:`History`
 ========================  ===========================  ===========================
 """
 
@@ -21,7 +22,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from salus.codec import Bytes32, Label, Message, Size
-from salus.consensus.block import MAX_BLOCK_BYTES, CertifiedHeader
+from salus.consensus.block import MAX_BLOCK_BYTES, MAX_BLOCK_TRANSACTIONS, CertifiedHeader
 from salus.ledger.expiry import RawKey
 from salus.ledger.merkle_log import ConsistencyProof, InclusionProof, LogState
 from salus.ledger.merkle_map import MapProof
@@ -34,12 +35,15 @@ BLOCK: Final = "block"
 HEADERS: Final = "headers"
 CONSISTENCY: Final = "consistency"
 LOG_LEAVES: Final = "log-leaves"
+HISTORY: Final = "history"
 
 KEYS_A_QUERY: Final = 256
 """State keys of one question: a doctor's day of slots."""
 HEADERS_AN_ANSWER: Final = 64
 LEAVES_AN_ANSWER: Final = 65536
 """Log leaves of one answer: two megabytes."""
+HISTORY_AN_ANSWER: Final = 64
+"""Blocks of one answer about history; most are small, and the answer stops behind a megabyte."""
 MAX_RECORD_BYTES: Final = MAX_BLOCK_BYTES + 512 * 1024
 MAX_VALUE_BYTES: Final = 64 * 1024
 """One state value: the largest is a queue of 499 due keys."""
@@ -192,3 +196,37 @@ class LogLeaves(Message, frozen=True):
     KIND = "query.log-leaves-answer"
     log: LogState
     hashes: Annotated[bytes, Size(0, 32 * LEAVES_AN_ANSWER)]
+
+
+class HistoryQuery(Message, frozen=True):
+    """Blocks below ``height``, the newest first, at most ``count`` and :data:`HISTORY_AN_ANSWER`."""
+
+    KIND = "query.history"
+    height: int
+    count: int
+
+
+class HistoryBlock(Message, frozen=True):
+    """What a node knows of an older block.
+
+    :ivar record: the block, or what stays of one whose body is ``pruned`` (1). :ivar hashes: of its transactions, side by side.
+    :ivar before: the log in front of it.
+    """
+
+    KIND = "query.history-block"
+    record: Annotated[bytes, Size(1, MAX_RECORD_BYTES)]
+    pruned: int
+    certificate: Annotated[bytes, Size(1, 64 * 1024)]
+    hashes: Annotated[bytes, Size(0, 32 * MAX_BLOCK_TRANSACTIONS)]
+    before: LogState
+
+
+class History(Message, frozen=True):
+    """Older blocks, for a node that started from a snapshot; it checks each (:mod:`salus.ledger.history`).
+
+    :ivar log: the log in front of the block that was asked about.
+    """
+
+    KIND = "query.history-answer"
+    log: LogState
+    blocks: Annotated[tuple[HistoryBlock, ...], Size(0, HISTORY_AN_ANSWER)]

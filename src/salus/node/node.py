@@ -30,6 +30,7 @@ from salus.ledger.application import LedgerApplication
 from salus.ledger.genesis import Genesis
 from salus.node.admission import Admission
 from salus.node.duties import EpochDuties
+from salus.node.history import History
 from salus.node.pruning import BodyPruner
 from salus.node.secrets import NodeSecrets
 from salus.node.senders import show_sender
@@ -96,6 +97,7 @@ class Node:
         self._committed = False
         self.sharing = SharingRole(directory, genesis, self.secrets, self.application, self.errands, self._now_ms, random)
         closing.callback(self.sharing.close)
+        self.history = History(self.application, self.errands, self.name)
         config = Config(domain.network, self.name, genesis.hash(), genesis.validators())
         signer = Ed25519Signer(self.secrets.consensus_seed)
         votes = VoteLog(DirectoryDisk(directory / VOTES_DIRECTORY))
@@ -207,6 +209,7 @@ class Node:
         now_ms = max(self._now_ms(), info.last_time_ms + 1)
         due = self.duties.due(self.application.view(), info.height, info.last_time_ms, now_ms)
         due += self.sharing.due(now_ms)
+        self.history.attend(now_ms)
         if due:
             number = self.runner.submit(due)
             self.runner.work()

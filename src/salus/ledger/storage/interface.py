@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -104,8 +104,15 @@ class LedgerStore(Protocol):
         :raises StorageError: blocks have been committed here.
         """
 
+    def import_blocks(self, blocks: Sequence[StoredBlock]) -> None:
+        """Fill in blocks in front of a snapshot, descending, right below the oldest that is here, in one step; the caller has
+        verified them. None below one that is pruned is whole."""
+
     def import_log(self, log_leaves: Iterator[bytes]) -> None:
-        """Fill in the log leaves in front of a snapshot; the caller has verified them."""
+        """Fill in the log leaves in front of a snapshot, all in one step; the caller has verified them.
+
+        :raises Refused: whatever the iterator raises: then nothing has changed.
+        """
 
     def close(self) -> None:
         """Release files."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from salus.errors import StorageError
@@ -100,7 +100,7 @@ class MemoryStore:
         dropped = 0
         for height in range(self._pruned_below, end):
             block = self._blocks.get(height)
-            if block is not None:
+            if block is not None and not block.pruned:
                 record = pruned_record(block.record)
                 self._blocks[height] = StoredBlock(block.head, record, block.certificate, block.hashes, True)
                 dropped += 1
@@ -119,6 +119,15 @@ class MemoryStore:
         self._log = LogPages(self, empty_pages(head.log.count))
         self._head = head
         self._pruned_below = head.height + 1
+
+    def import_blocks(self, blocks: Sequence[StoredBlock]) -> None:
+        """Fill in blocks in front of a snapshot."""
+        for block in blocks:
+            self._blocks[block.head.height] = block
+            if not block.pruned:
+                self._pruned_below = min(self._pruned_below, block.head.height)
+            for index, tx_hash in enumerate(block.hashes):
+                self._positions[tx_hash] = (block.head.height, index)
 
     def import_log(self, log_leaves: Iterator[bytes]) -> None:
         """Fill in the log leaves in front of a snapshot."""

@@ -123,8 +123,10 @@ def create(path: Path) -> None:
         raise StorageError(f"{path} cannot be created: {error}") from None
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, *, every_commit_durable: bool = True) -> sqlite3.Connection:
     """Open a database for one process, with the settings that commits rely on.
+
+    :param every_commit_durable: else a loss of power may take the newest blocks, whole ones and the last ones only.
 
     :raises DamagedFile: not such a database. :raises StorageError: in use, unreadable, or of a newer release.
     """
@@ -136,11 +138,12 @@ def connect(path: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         raise StorageError(f"{path} cannot be opened: {error}") from None
     try:
-        # One process only: the index of the WAL then lives in memory. FULL: the WAL is fsynced at every commit.
+        # One process only: the index of the WAL then lives in memory. FULL: the WAL is fsynced at every commit. NORMAL: before it
+        # is folded into the file, so that a prefix of the commits survives (SQLite's documentation of PRAGMA synchronous).
         for setting in (
             "locking_mode=EXCLUSIVE",
             "journal_mode=WAL",
-            "synchronous=FULL",
+            f"synchronous={'FULL' if every_commit_durable else 'NORMAL'}",
             f"wal_autocheckpoint={CHECKPOINT_PAGES}",
         ):
             connection.execute(f"PRAGMA {setting}").fetchone()

@@ -11,6 +11,7 @@ import sqlite3
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
@@ -52,7 +53,7 @@ class _Recent:
         self.tail.append((head, writes))
         self.values.update(writes)
         for index, tx_hash in enumerate(hashes):
-            self.positions[tx_hash] = head.height.to_bytes(8, "big") + index.to_bytes(4, "big")
+            self.positions[tx_hash] = _place(head.height, index)
 
     def find_before(self, key: bytes) -> tuple[bool, bytes | None]:
         """Whether a block in front of the last one, and in no run yet, changed ``key``; and to what."""
@@ -83,16 +84,17 @@ class SqliteStore:
             self._load()
 
     @classmethod
-    def open_or_create(cls, directory: Path) -> SqliteStore:
+    def open_or_create(cls, directory: Path, *, every_commit_durable: bool = True) -> SqliteStore:
         """Open the ledger in a directory, or make an empty one there.
 
+        :param every_commit_durable: False for a follower, which reads from others what a loss of power took.
         :raises DamagedFile: the file is not such a database, or is truncated.
         :raises StorageError: it cannot be read or written.
         """
         path = directory / FILE_NAME
         if not path.exists():
             schema.create(path)
-        connection = schema.connect(path)
+        connection = schema.connect(path, every_commit_durable=every_commit_durable)
         try:
             return cls(path, connection)
         except BaseException:
@@ -255,21 +257,35 @@ class SqliteStore:
             self._runs = RunTables(self._connection)
             self._load()
 
+    def import_blocks(self, blocks: Sequence[StoredBlock]) -> None:
+        """Fill in blocks in front of a snapshot; their write sets are not needed, for the state is newer."""
+        places = [(tx, _place(block.head.height, index)) for block in blocks for index, tx in enumerate(block.hashes)]
+        try:
+            with self._writing():
+                changes = self._runs.write((0, len(places)), (None, sorted(places) or None))
+                for block in blocks:
+                    row = BlockRow(block.head, block.record, block.certificate, block.hashes, (), ())
+                    self._insert_block(row, AppliedRecord.of(row), pruned=block.pruned)
+        except BaseException:
+            self._runs.abandon()
+            raise
+        self._runs.adopt(changes)
+
     def import_log(self, log_leaves: Iterator[bytes]) -> None:
         """Fill in the log leaves in front of a snapshot."""
         first, count = self._log.open_pages.first, self._log.open_pages.count
         with self._reading():
             later = [self._log.subtree(0, i) for i in range(first, count)]
             folded_count = OpenPages.decode(self._meta("log")).count
-        earlier = list(log_leaves)
         fresh = LogPages(self, empty_pages())
-        folded, _ = fresh.extended([*earlier, *later[: folded_count - first]])
-        whole, full = fresh.extended([*earlier, *later])
         with self._writing():
             self._connection.execute("DELETE FROM log_pages")
+            for chunk in chain(iter(lambda: list(islice(log_leaves, FOLD_ENTRIES)), []), [later[: folded_count - first]]):
+                fresh.open_pages, full = fresh.extended(chunk)
+                self._write_log(full)
+            self._put_meta("log", fresh.open_pages.encode())
+            fresh.open_pages, full = fresh.extended(later[folded_count - first :])
             self._write_log(full)
-            self._put_meta("log", folded.encode())
-        fresh.open_pages = whole
         self._log = fresh
 
     def close(self) -> None:
@@ -337,11 +353,11 @@ class SqliteStore:
     def _put_meta(self, name: str, value: bytes) -> None:
         self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
-    def _insert_block(self, row: BlockRow, applied: AppliedRecord) -> None:
+    def _insert_block(self, row: BlockRow, applied: AppliedRecord, *, pruned: bool = False) -> None:
         encoded = applied.encode()
         checksum = row_checksum(row.record, row.certificate, encoded)
-        values = (row.head.height, row.record, row.certificate, encoded, checksum)
-        self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, 0)", values)
+        values = (row.head.height, row.record, row.certificate, encoded, checksum, int(pruned))
+        self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?)", values)
 
     def _write_log(self, full: Sequence[NewPage]) -> None:
         self._connection.executemany("INSERT OR REPLACE INTO log_pages VALUES (?, ?, ?)", full)
@@ -378,3 +394,7 @@ class SqliteStore:
 
 def _key(write: Write) -> bytes:
     return write[0]
+
+
+def _place(height: int, index: int) -> bytes:
+    return height.to_bytes(8, "big") + index.to_bytes(4, "big")
