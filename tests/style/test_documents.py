@@ -63,6 +63,17 @@ def test_tests_named_in_the_documentation_exist() -> None:
     assert missing == []
 
 
+def test_test_functions_named_in_the_documentation_exist() -> None:
+    missing, found = [], 0
+    for name in PAGES:
+        for path, function in re.findall(r"\b(tests/[\w./-]+\.py)::(test_\w+)", text(name)):
+            found += 1
+            if f"def {function}(" not in text(path):
+                missing.append(f"{name}: {path}::{function}")
+    assert missing == []
+    assert found > 30
+
+
 def test_every_page_is_in_the_navigation() -> None:
     navigation = text("mkdocs.yml")
     assert [name for name in PAGES if name.startswith("docs/") and name.removeprefix("docs/") not in navigation] == []
