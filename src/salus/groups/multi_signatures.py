@@ -101,9 +101,7 @@ def _all_hold(items: Sequence[Signed]) -> bool:
         return False
     if any(key.is_identity() for key in keys.values()):
         return False
-    whole = encode((labels.BLS_BATCH, tuple((item[0], item[1], item[2]) for item in items)))
-    stream = hashlib.shake_256(whole).digest(16 * len(items))
-    z = [Fr.from_int(int.from_bytes(stream[16 * i : 16 * i + 16], "big")) for i in range(len(items))]
+    z = batch_weights(items)
     hashes = g1_hash_batch([message for _, message, _ in items], _DST)
     groups: dict[tuple[bytes, ...], tuple[list[Fr], list[G1]]] = {}
     for (signers, _, _), weight, point in zip(items, z, hashes, strict=True):
@@ -113,6 +111,13 @@ def _all_hold(items: Sequence[Signed]) -> bool:
     sums = g1_msm_groups_vartime(list(groups.values()))
     pairs = [(total, keys[signers]) for signers, total in zip(groups, sums, strict=True)]
     return multi_pairing([*pairs, (-g1_msm_vartime(z, signatures), G2.generator())]).is_one()
+
+
+def batch_weights(items: Sequence[Signed]) -> list[Fr]:
+    """z_i of :func:`verify_batch`: 128 bits for each item, hashed from the keys, messages and signatures of all."""
+    whole = encode((labels.BLS_BATCH, tuple((item[0], item[1], item[2]) for item in items)))
+    stream = hashlib.shake_256(whole).digest(16 * len(items))
+    return [Fr.from_int(int.from_bytes(stream[16 * i : 16 * i + 16], "big")) for i in range(len(items))]
 
 
 def _holds(item: Signed) -> bool:

@@ -8,7 +8,6 @@ import pytest
 from msgspec.structs import replace
 
 from salus import labels
-from salus.abpre import hashing
 from salus.abpre.opening import decapsulate
 from salus.abpre.threshold import alpha as al
 from salus.abpre.threshold import g1_proofs
@@ -115,16 +114,6 @@ def test_coefficients_known_beforehand_would_pass_a_lie(holders, monkeypatch):
     )
     first = holders.committee.seats[0]
     assert refusal(al.open_point_share, holders.committee, public, first.name, holders.node(1).secret) == "bad-share"
-
-
-def test_coefficients_depend_on_every_element_of_the_deal(holders):
-    """Replayable: the same for everyone; different after any change."""
-    whole = ("ctx", b"a", b"b")
-    first = g1_proofs.public_weights(labels.ALPHA_DEAL_WEIGHTS, whole, 3)
-    assert first == g1_proofs.public_weights(labels.ALPHA_DEAL_WEIGHTS, whole, 3)
-    assert first != g1_proofs.public_weights(labels.ALPHA_DEAL_WEIGHTS, ("ctx", b"a", b"c"), 3)
-    assert all(w.encode()[:16] == bytes(16) for w in first), "128 bits"
-    assert len({w.encode() for w in hashing.coefficients(labels.ALPHA_DEAL_WEIGHTS, b"x", 64)}) == 64
 
 
 def test_a_node_that_slept_reads_its_share_from_the_chain(holders):
