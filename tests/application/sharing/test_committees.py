@@ -14,8 +14,9 @@ from salus.abpre.threshold.scalar_deals import SHARE_BYTES
 from salus.errors import Refused
 from salus.ledger.kinds.misbehaviour import CONVICTIONS, conviction_key
 from salus.ledger.kinds.sharing import committee_state as cs
-from salus.ledger.kinds.sharing.committees import FALSE_SHARE, next_sharing_epoch
+from salus.ledger.kinds.sharing.committees import FALSE_SHARE
 from salus.ledger.kinds.sharing.messages.keys import SharingFix
+from salus.ledger.kinds.sharing.succession import next_sharing_epoch
 from salus.search.committee import check_token_key
 from support.sharing_world import DAY_MS, FAST, SharingChain, SharingWorld
 

@@ -19,10 +19,10 @@ from salus.groups.ristretto255 import Point, base_mul, random_scalar
 from salus.groups.sharing import lagrange_coefficients
 from salus.ledger.kinds.sharing import committee_state as cs
 from salus.ledger.kinds.sharing import share_state as ss
-from salus.ledger.kinds.sharing.committees import next_sharing_epoch
 from salus.ledger.kinds.sharing.messages import shares as ms
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_member
 from salus.ledger.kinds.sharing.scope_keys import ScopeKey
+from salus.ledger.kinds.sharing.succession import next_sharing_epoch
 from support.handing_over import Seats, electing_chain, named, public_values
 from support.sharing_world import HOSPITAL, POLICY, SharingChain, SharingWorld, granted_world
 

@@ -34,9 +34,9 @@ from salus.ledger.kinds.sharing.committee_state import (
     serving_epochs,
     status,
 )
-from salus.ledger.kinds.sharing.committees import next_sharing_epoch
 from salus.ledger.kinds.sharing.constants import sharing_constants
 from salus.ledger.kinds.sharing.messages.keys import SharingFix
+from salus.ledger.kinds.sharing.succession import next_sharing_epoch
 from salus.ledger.state import StateView
 from salus.node.sharing.surroundings import Surroundings
 

@@ -49,6 +49,7 @@ from salus.ledger.kinds.sharing.committee_state import (
 )
 from salus.ledger.kinds.sharing.constants import SHARING_VERSION, sharing_constants
 from salus.ledger.kinds.sharing.messages.keys import SharingFix
+from salus.ledger.kinds.sharing.succession import can_serve, next_sharing_epoch
 from salus.ledger.signatures import AnyClaim
 from salus.ledger.state import Overlay, StateView
 from salus.ledger.transactions import BlockContext, KindSpec, Transaction
@@ -57,33 +58,6 @@ FALSE_SHARE: Final = "false-share"
 """Offence of a dealer whose box holds no good share."""
 _CHECKS_KEPT: Final = 256
 """Deals and keys whose checks passed: a set-up of 127 seats has a few hundred, and each is looked at three times."""
-
-
-def next_sharing_epoch(view: StateView, time_ms: int) -> int:
-    """Which epoch collects keys at block time ``time_ms``: the pending one, or the next if one is due.
-
-    :raises Refused: ``not-started`` while the current epoch is to go on.
-    """
-    standing = status(view)
-    pending, current = find_epoch(view, standing.pending), find_epoch(view, standing.current)
-    if pending is not None:
-        return pending.epoch + _is_given_up(view, pending, time_ms)
-    if current is not None and _are_seated(view, current):
-        due_ms = current.started_ms + sharing_constants(view).epoch_length_ms
-        refuse_unless(time_ms >= due_ms, "not-started", f"epoch {current.epoch} of sharing goes on until {due_ms}")
-    return standing.current + 1
-
-
-def _are_seated(view: StateView, record: SharingEpoch) -> bool:
-    return set(record.members) == {member.name for member in VALIDATORS.need(view, b"").members}
-
-
-def _is_given_up(view: StateView, pending: SharingEpoch, time_ms: int) -> bool:
-    """Whether an epoch that still awaits keys gives way to one of other members (epochs of sharing, step 1).
-
-    Else an election of nodes that never post their keys would be the last one.
-    """
-    return not pending.is_closed(time_ms, sharing_constants(view)) and not _are_seated(view, pending)
 
 
 class _Key:
@@ -225,6 +199,7 @@ def _open(state: Overlay, context: BlockContext, epoch: int) -> SharingEpoch:
     standing = status(state)
     current, given_up = find_epoch(state, standing.current), find_epoch(state, standing.pending)
     if given_up is not None:
+        _forget_deals(state, given_up)
         _put(state, replace(given_up, ends_ms=context.time_ms))
     members = tuple(member.name for member in VALIDATORS.need(state, b"").members)
     phases = tuple(ScalarPhase(purpose, (), 0, 0, 0) for purpose in SCALAR_PURPOSES)
@@ -232,6 +207,14 @@ def _open(state: Overlay, context: BlockContext, epoch: int) -> SharingEpoch:
     STATUS.put(state, b"", SharingStatus(standing.current, epoch))
     context.emit("sharing.opened", epoch_key(epoch))
     return SharingEpoch(epoch, previous, version, context.time_ms, members, 0, 0, (), 0, phases, 0, 0)
+
+
+def _forget_deals(state: Overlay, record: SharingEpoch) -> None:
+    for dealer in record.alpha_dealers:
+        ALPHA_DEALS.delete(state, deal_key(record.epoch, "alpha", dealer))
+    for phase in record.scalars:
+        for ref in phase.deals:
+            SCALAR_DEALS.delete(state, deal_key(record.epoch, phase.purpose, ref.dealer))
 
 
 def _put(state: Overlay, record: SharingEpoch) -> None:
@@ -274,17 +257,16 @@ def _complaints_close_ms(record: SharingEpoch, phase: ScalarPhase, view: StateVi
 
 
 def _started(state: Overlay, context: BlockContext, record: SharingEpoch) -> SharingEpoch:
-    """The epoch starts once everything is fixed; the one before it is accepted for a grace (epochs of sharing, step 8)."""
-    if not record.alpha_ms or not all(phase.fixed_ms for phase in record.scalars):
+    """The epoch starts once everything is fixed; the one before it is accepted for a grace (epochs of sharing, step 8).
+
+    Not if fewer than t of its seats are left by then: the keys would be lost with it.
+    """
+    if not record.alpha_ms or not all(phase.fixed_ms for phase in record.scalars) or not can_serve(state, record):
         return record
     before = find_epoch(state, record.previous)
     if before is not None:
         _put(state, replace(before, ends_ms=context.time_ms + sharing_constants(state).epoch_grace_ms))
-        for dealer in before.alpha_dealers:
-            ALPHA_DEALS.delete(state, deal_key(before.epoch, "alpha", dealer))
-        for phase in before.scalars:
-            for ref in phase.deals:
-                SCALAR_DEALS.delete(state, deal_key(before.epoch, phase.purpose, ref.dealer))
+        _forget_deals(state, before)
     STATUS.put(state, b"", SharingStatus(record.epoch, 0))
     context.emit("sharing.started", epoch_key(record.epoch))
     return replace(record, started_ms=context.time_ms)
