@@ -101,6 +101,7 @@ REASONS: Final[dict[str, str]] = {
     "bad-opening": "The opening of the box is not proven.",
     "bad-share": "The share dealt to this seat is not that of the public values.",
     "bad-complaint": "The complaint does not show a bad share.",
+    "bad-approval": "The approval is not a member's, or of other deals than those that stand.",
     "bad-partial": "A node's partial key or partial transformation does not verify; its evidence goes on the ledger.",
     "bad-delegation": "The delegation does not verify, or the owner made it wrongly; ask the owner for a new one.",
     # sharing: records, delegations and shares on the ledger

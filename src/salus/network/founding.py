@@ -57,8 +57,8 @@ INSTITUTIONS: Final = (
 """Founding institutions of an embedded network; each operates nodes in turn, never more than f seats."""
 NODES_MAX: Final = 31
 """Seats that the design is measured with."""
-SHARING: Final = SharingConstants(key_turn_ms=10_000, deal_window_ms=10_000, complaint_window_ms=300)
-"""Windows of a network whose parties live in one home: they see each other's deals at once, and somebody waits for the start."""
+SHARING: Final = SharingConstants(key_turn_ms=10_000, deal_window_ms=10_000, complaint_window_ms=30_000)
+"""Windows of a network whose parties live in one home: somebody waits for the start, but only if a node is silent."""
 CHECK_NODES: Final = 3
 """Check nodes of a new network (the seed's second level): one may be silent and one may lie."""
 CHECK_NODES_MAX: Final = 16

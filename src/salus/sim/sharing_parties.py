@@ -13,6 +13,7 @@ from salus.abpre.language import parse
 from salus.abpre.parameters import PublicParameters, setup
 from salus.abpre.policy import any_of, attribute, record_policy
 from salus.abpre.threshold.alpha import make_alpha_deal
+from salus.abpre.threshold.approvals import approve_shares
 from salus.abpre.threshold.box import BoxKey
 from salus.abpre.threshold.committee import Committee, make_committee
 from salus.abpre.threshold.epoch_keys import SharingSecret, make_seat, publish_sharing_key
@@ -39,7 +40,8 @@ CONSTANTS: Final = SharingConstants(
     # Every seat is awaited, however long faults go on, so that the committee is known beforehand.
     key_turn_ms=24 * _HOUR_MS,
     deal_window_ms=24 * _HOUR_MS,
-    complaint_window_ms=500,
+    # Approvals end it.
+    complaint_window_ms=24 * _HOUR_MS,
 )
 POLICY: Final = "role:doctor@2023"
 
@@ -61,7 +63,10 @@ class SharingParties(LedgerParties):
         made = [*posted]
         made += [make_alpha_deal(self.network, committee, n, self._random).encode() for n in seated[:threshold]]
         for purpose in (Z, OPRF):
-            made += [make_scalar_deal(self.network, committee, purpose, n, self._random).encode() for n in seated]
+            deals = [make_scalar_deal(self.network, committee, purpose, n, self._random) for n in seated]
+            names = [deal.digest() for deal in deals]
+            approvals = [approve_shares(self.network, committee, purpose, names, n, self._random) for n in seated]
+            made += [message.encode() for message in (*deals, *approvals)]
         made += [SharingFix(_EPOCH, purpose).encode() for purpose in (Z, OPRF)]
         wishes: list[tuple[bytes, ...]] = [(raw,) for raw in made]
         owner, reader = self._institutions[0], self._institutions[1]

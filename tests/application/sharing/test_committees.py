@@ -7,10 +7,8 @@ from msgspec.structs import replace
 
 from salus.abpre.threshold import alpha as al
 from salus.abpre.threshold import scalar_deals as sd
-from salus.abpre.threshold.box import seal_box
 from salus.abpre.threshold.epoch_keys import SharingSecret, publish_sharing_key
 from salus.abpre.threshold.groups import OPRF, Z
-from salus.abpre.threshold.scalar_deals import SHARE_BYTES
 from salus.errors import Refused
 from salus.ledger.kinds.misbehaviour import CONVICTIONS, conviction_key
 from salus.ledger.kinds.sharing import committee_state as cs
@@ -18,6 +16,7 @@ from salus.ledger.kinds.sharing.committees import FALSE_SHARE
 from salus.ledger.kinds.sharing.messages.keys import SharingFix
 from salus.ledger.kinds.sharing.succession import next_sharing_epoch
 from salus.search.committee import check_token_key
+from support.bad_deals import bad_deal
 from support.sharing_world import DAY_MS, FAST, SharingChain, SharingWorld
 
 
@@ -29,18 +28,6 @@ def world() -> SharingWorld:
 @pytest.fixture
 def chain(world: SharingWorld) -> SharingChain:
     return world.chain()
-
-
-def bad_deal(chain: SharingChain, purpose: str, dealer: int, victim: int) -> sd.ScalarDeal:
-    """A deal whose box for one seat holds a share that is not its commitments'."""
-    world, committee = chain.world, chain.committee()
-    node = world.nodes[dealer].member
-    deal = sd.make_scalar_deal(world.network, committee, purpose, node, world.random)
-    seat = committee.seats[victim]
-    ctx = sd.share_context(world.network, committee, purpose, 0, node.name, seat.index)
-    boxes = list(deal.boxes)
-    boxes[victim] = seal_box(seat.Er, ctx, b"\1" + bytes(SHARE_BYTES - 1), world.random)
-    return sd.sign_scalar_deal(world.network, replace(deal, boxes=tuple(boxes), signature=bytes(64)), node, world.random)
 
 
 def test_a_committee_deals_its_keys_and_every_seat_reads_its_shares(chain: SharingChain) -> None:

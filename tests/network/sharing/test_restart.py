@@ -15,6 +15,7 @@ from salus.ledger.kinds.sharing import share_state as ss
 from salus.ledger.kinds.sharing.committee_state import find_epoch, status
 from salus.ledger.kinds.sharing.constants import SharingConstants
 from salus.ledger.kinds.sharing.keys import find_demand
+from salus.ledger.kinds.sharing.messages.keys import SharingFix
 from salus.network.embedded import EmbeddedNetwork
 from salus.node.sharing import committee_duties
 from support.embedded import CHEAP, PASSPHRASE, Clock, found_network
@@ -47,6 +48,8 @@ def test_a_node_that_slept_through_the_deals_reads_its_shares_from_the_ledger(wo
 def test_killed_during_the_window_of_complaints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(EmbeddedNetwork, "_ready", lambda self: bool(_pending(self)))
+    # Nobody approves, so that the window lasts.
+    monkeypatch.setattr(committee_duties.CommitteeDuties, "_approval", lambda self, committee, phase: SharingFix(1, "z").encode())
     slow = SharingConstants(complaint_window_ms=DAY_MS)
     network = EmbeddedNetwork.create(tmp_path / "home", PASSPHRASE, cost=CHEAP, now_ms=clock, sharing=slow)
     wait(network, lambda: all(len(phase.deals) == 4 for phase in _pending(network).scalars))

@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from salus.abpre.threshold.alpha import PointShare, make_alpha_deal, open_point_share, reshare_alpha
+from salus.abpre.threshold.approvals import approve_shares, digest_of_deals
 from salus.abpre.threshold.committee import Committee
 from salus.abpre.threshold.epoch_keys import SharingSecret, publish_sharing_key
 from salus.abpre.threshold.groups import PURPOSES
@@ -109,9 +110,8 @@ class CommitteeDuties:
             dealt = any(ref.dealer == self._around.name for ref in phase.deals)
             if not dealt and not 0 < collected_ms <= now_ms:
                 transactions += self._scalar_deal(view, record, committee, phase.purpose)
-            over_ms = collected_ms + constants.complaint_window_ms if collected_ms else 0
-            if not 0 < over_ms <= now_ms:
-                transactions += self._complaints(view, record, committee, phase)
+            if not 0 < phase.complaints_end_ms(closed_ms, constants) <= now_ms:
+                transactions += self._opinions(view, record, committee, phase, 0 < collected_ms <= now_ms)
             else:
                 transactions.append(SharingFix(record.epoch, phase.purpose).encode())
         return transactions
@@ -146,20 +146,30 @@ class CommitteeDuties:
             make = lambda: reshare_scalar(around.network, committee, around.member, held, around.random)  # noqa: E731
         return [self._once(purpose, record.epoch, committee.digest(), make)]
 
-    def _complaints(self, view: StateView, record: SharingEpoch, committee: Committee, phase: ScalarPhase) -> list[bytes]:
-        """Look into every box dealt to this node, and show the bad ones (shared scalars, steps 4 and 5)."""
+    def _opinions(
+        self, view: StateView, record: SharingEpoch, committee: Committee, phase: ScalarPhase, collected: bool
+    ) -> list[bytes]:
+        """Look into every box dealt to this node: show bad ones, approve when all are good (shared scalars, steps 4, 5, 7)."""
         around = self._around
         secret = around.shares.secret(record.epoch)
         if secret is None or not _is_member(committee, around.name):
             return []
-        transactions = []
-        for ref in phase.deals:
-            deal = SCALAR_DEALS.get(view, deal_key(record.epoch, phase.purpose, ref.dealer))
-            if ref.out or deal is None or self._is_good(committee, deal, ref.digest, secret):
+        complaints = []
+        for ref in phase.good():
+            deal = SCALAR_DEALS.need(view, deal_key(record.epoch, phase.purpose, ref.dealer))
+            if self._is_good(committee, deal, ref.digest, secret):
                 continue
             _log.warning("false-share", epoch=record.epoch, purpose=phase.purpose, dealer=ref.dealer)
-            transactions.append(self._complaint(committee, deal, secret))
-        return transactions
+            complaints.append(self._complaint(committee, deal, secret))
+        if complaints or not collected or around.name in phase.approved:
+            return complaints
+        return [self._approval(committee, phase)]
+
+    def _approval(self, committee: Committee, phase: ScalarPhase) -> bytes:
+        around = self._around
+        deals, purpose = [ref.digest for ref in phase.good()], phase.purpose
+        make = lambda: approve_shares(around.network, committee, purpose, deals, around.member, around.random)  # noqa: E731
+        return self._once("approval", committee.epoch, digest_of_deals(committee, purpose, deals), make)
 
     def _complaint(self, committee: Committee, deal: ScalarDeal, secret: SharingSecret) -> bytes:
         around = self._around

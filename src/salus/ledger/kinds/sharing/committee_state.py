@@ -37,6 +37,7 @@ class ScalarPhase(Message, frozen=True):
 
     :ivar deals: in chain order. :ivar enough_ms: since when as many good deals as are needed are there, 0 while not.
     :ivar all_ms: since when every dealer has dealt or is out, 0 while not. :ivar fixed_ms: 0 while not fixed.
+    :ivar approved: who has found a good share in each of the good deals. :ivar approved_ms: since when all have, 0 while not.
     """
 
     KIND = "state.scalar-phase"
@@ -45,6 +46,8 @@ class ScalarPhase(Message, frozen=True):
     enough_ms: int
     all_ms: int
     fixed_ms: int
+    approved: Annotated[tuple[Name, ...], Size(0, SEATS_MAX)] = ()
+    approved_ms: int = 0
 
     def collected_ms(self, closed_ms: int, constants: SharingConstants) -> int:
         """When deals stopped being collected: all are there, or enough are and the window has passed; 0 while not."""
@@ -52,6 +55,14 @@ class ScalarPhase(Message, frozen=True):
             return 0
         late = max(self.enough_ms, closed_ms + constants.deal_window_ms)
         return min(self.all_ms, late) if self.all_ms else late
+
+    def complaints_end_ms(self, closed_ms: int, constants: SharingConstants) -> int:
+        """When complaints are over: every member approves, or the window has passed; 0 while deals are collected."""
+        collected = self.collected_ms(closed_ms, constants)
+        if not collected:
+            return 0
+        late = collected + constants.complaint_window_ms
+        return min(self.approved_ms, late) if self.approved_ms else late
 
     def good(self) -> tuple[DealRef, ...]:
         """Deals that are not out, in chain order."""

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from salus.abpre.threshold import hand_over
 from salus.abpre.threshold.alpha import FRESH, AlphaDeal, AlphaSharing, CheckedAlphaDeal, check_alpha_deal, fix_alpha
+from salus.abpre.threshold.approvals import ShareApproval, check_approval
 from salus.abpre.threshold.committee import SEATS_MAX, Committee
 from salus.abpre.threshold.epoch_keys import SharingKey, check_sharing_key, make_seat
 from salus.abpre.threshold.scalar_deals import Complaint, ScalarDeal, ScalarSharing, check_scalar_deal, judge_complaint
@@ -174,6 +175,30 @@ class _Complaint:
         _put(state, _with_phase(record, _counted(_dealing(state, record), replace(phase, deals=refs), context.time_ms)))
 
 
+class _Approval:
+    """Epochs of sharing, step 6: complaints are over at once when every member approves."""
+
+    def check(self, view: StateView, context: BlockContext, tx: Transaction[ShareApproval]) -> list[AnyClaim]:
+        approval, constants = tx.message, sharing_constants(view)
+        record, committee = pending_epoch(view, approval.epoch, context.time_ms, constants)
+        phase = record.phase(approval.purpose)
+        refuse_unless(phase.fixed_ms == 0, "already-done", f"{phase.purpose} is fixed")
+        refuse_unless(approval.node not in phase.approved, "already-done", f"{approval.node} has approved these deals")
+        collected = phase.collected_ms(record.closed_ms(constants), constants)
+        refuse_unless(0 < collected <= context.time_ms, "not-started", "deals are still collected")
+        _check_approval(context.network, committee, approval, tuple(ref.digest for ref in phase.good()))
+        return []
+
+    def apply(self, state: Overlay, context: BlockContext, tx: Transaction[ShareApproval]) -> None:
+        approval = tx.message
+        record = EPOCHS.need(state, epoch_key(approval.epoch))
+        phase = record.phase(approval.purpose)
+        approved = (*phase.approved, approval.node)
+        enough = len(approved) >= _approvals_needed(committee_of(state, record.epoch))
+        phase = replace(phase, approved=approved, approved_ms=context.time_ms if enough else 0)
+        _put(state, _with_phase(record, phase))
+
+
 class _Fix:
     """Epochs of sharing, step 7."""
 
@@ -231,14 +256,24 @@ def _with_phase(record: SharingEpoch, phase: ScalarPhase) -> SharingEpoch:
 
 
 def _counted(dealing: Committee, phase: ScalarPhase, time_ms: int) -> ScalarPhase:
-    """The phase with its times; an upheld complaint may take them back, and collecting goes on."""
+    """The phase with its times; an upheld complaint may take them back, and collecting goes on.
+
+    What was approved were other deals, so approvals start anew.
+    """
     enough = len(phase.good()) >= dealing.threshold
     everyone = {ref.dealer for ref in phase.deals} >= {seat.name for seat in dealing.seats}
     return replace(
         phase,
         enough_ms=phase.enough_ms or time_ms if enough else 0,
         all_ms=phase.all_ms or time_ms if enough and everyone else 0,
+        approved=(),
+        approved_ms=0,
     )
+
+
+def _approvals_needed(committee: Committee) -> int:
+    """Every member's: the window is there for those who are slow, and f of the others may lie."""
+    return len(committee.seats)
 
 
 def _complained_about(record: SharingEpoch, complaint: Complaint) -> tuple[ScalarPhase, DealRef]:
@@ -252,8 +287,7 @@ def _complained_about(record: SharingEpoch, complaint: Complaint) -> tuple[Scala
 def _complaints_close_ms(record: SharingEpoch, phase: ScalarPhase, view: StateView) -> int:
     """When complaints are over, 0 while deals are collected."""
     constants = sharing_constants(view)
-    collected = phase.collected_ms(record.closed_ms(constants), constants)
-    return collected + constants.complaint_window_ms if collected else 0
+    return phase.complaints_end_ms(record.closed_ms(constants), constants)
 
 
 def _started(state: Overlay, context: BlockContext, record: SharingEpoch) -> SharingEpoch:
@@ -314,6 +348,11 @@ def _check_old_scalar(network: bytes, old: Committee, sharing: ScalarSharing, ne
 
 
 @lru_cache(maxsize=_CHECKS_KEPT)
+def _check_approval(network: bytes, committee: Committee, approval: ShareApproval, deals: tuple[bytes, ...]) -> None:
+    check_approval(network, committee, approval, deals)
+
+
+@lru_cache(maxsize=_CHECKS_KEPT)
 def _judge(network: bytes, committee: Committee, deal: ScalarDeal, complaint: Complaint) -> str:
     return judge_complaint(network, committee, deal, complaint)
 
@@ -359,5 +398,6 @@ KINDS: Final = (
     KindSpec(AlphaDeal, _AlphaDeal(), since=SHARING_VERSION),
     KindSpec(ScalarDeal, _ScalarDeal(), since=SHARING_VERSION),
     KindSpec(Complaint, _Complaint(), since=SHARING_VERSION),
+    KindSpec(ShareApproval, _Approval(), since=SHARING_VERSION),
     KindSpec(SharingFix, _Fix(), since=SHARING_VERSION),
 )
