@@ -219,12 +219,13 @@ class Sharing:
 
     def delegate(self, owner: ScopeKey, own_key: SecretKey, policy: str = POLICY, days: int = 30) -> bytes:
         """Commit a delegation; returns its id."""
-        coins, name = Coins.draw(self.random), self.random(32)
+        coins = Coins.draw(self.random)
         z = committee_state.scalar_public(self.view, self.epoch, Z)
         sealed, c = dg.seal_delegation(
-            self.id, self.epoch, self.parameters, z.key, own_key, name, owner.attribute, parse(policy),
+            self.id, self.epoch, self.parameters, z.key, own_key, owner.attribute, parse(policy),
             self.network.now_ms() + days * DAY_MS, coins, self.random,
         )  # fmt: skip
+        name = sealed.delegation
         message = m.AttachDelegation(sealed, c)
         kept = self.attach(attachments.DELEGATION_C, name, sealed.c_digest, m.ATTACH_DELEGATION, message)
         index = seal_index_key(self.id, owner.scope, new_index_key(self.random), BY_DELEGATION, name, coins.delta)

@@ -369,11 +369,11 @@ class SharingChain(Chain):
         world, random = self.world, self.world.random
         coins = Coins.draw(random)
         z = committee_state.scalar_public(self.view, self.epoch, Z)
-        name = random(32)
         sealed, c = dg.seal_delegation(
-            world.network, self.epoch, self.parameters, z.key, own_key, name, owner.attribute, parse(policy),
+            world.network, self.epoch, self.parameters, z.key, own_key, owner.attribute, parse(policy),
             self.time_ms + days * DAY_MS, coins, random,
         )  # fmt: skip
+        name = sealed.delegation
         self.c[name], self.coins[name] = c, coins
         index = seal_index_key(world.network, owner.scope, random(32), BY_DELEGATION, name, coins.delta)
         kept = self.kept(attachments.DELEGATION_C, name, sealed.c_digest)

@@ -162,7 +162,7 @@ class Holders:
         random = self.world.random
         coins = Coins.draw(random)
         sealed, c = dg.seal_delegation(
-            NETWORK, self.committee.epoch, self.parameters, self.scalars[Z].key, owner, random(32), scope, parse(policy),
+            NETWORK, self.committee.epoch, self.parameters, self.scalars[Z].key, owner, scope, parse(policy),
             EXPIRES_MS, coins, random,
         )  # fmt: skip
         checked = dg.check_delegation(NETWORK, sent(sealed))

@@ -308,6 +308,7 @@ def test_delegation_and_partial_transformations(read):
     }
     sealed = dec(t["delegation"])
     epoch, delegation, scope, expires_ms, P, c_digest, rk2, rk3, R_x, rk4, proof = sealed[2:]
+    assert delegation == h2("delegation-id", read.network, scope, P)
     assert c_digest == h2("delegation-c", read.network, delegation, t["c"])
     ctx = (read.network, epoch, "delegation.sealed", scope, delegation)
     assert pok_holds("delegation-possession", P, (ctx, sealed[:-1]), proof)

@@ -278,13 +278,14 @@ class FlowWorld:
     def delegate(self, policy: str, stages: Stages) -> bytes:
         """A delegation of the scope to a policy; its id."""
         with stages.stage("delegate"):
-            view, coins, name = self.view(), Coins.draw(self.random), self.random(32)
+            view, coins = self.view(), Coins.draw(self.random)
             epoch = self.epoch(view)
             z, until = committee_state.scalar_public(view, epoch, Z), self.network.now_ms() + 30 * _DAY_MS
             sealed, c = dg.seal_delegation(
-                self.id, epoch, self.parameters(view), z.key, self.own_key, name, self.owner.attribute, parse(policy), until,
+                self.id, epoch, self.parameters(view), z.key, self.own_key, self.owner.attribute, parse(policy), until,
                 coins, self.random,
             )  # fmt: skip
+            name = sealed.delegation
             message = m.AttachDelegation(sealed, c)
             kept = self.attach(view, attachments.DELEGATION_C, name, sealed.c_digest, m.ATTACH_DELEGATION, message)
             index = seal_index_key(self.id, self.owner.scope, self.index_key, BY_DELEGATION, name, coins.delta)

@@ -171,9 +171,7 @@ class _Share:
 def _delegate(members: Members, owner: SecretKey) -> tuple[dg.SealedDelegation, bytes]:
     random = members.random
     coins, Z_ = Coins.draw(random), members.scalars[Z].key
-    return dg.seal_delegation(
-        NETWORK, 1, members.parameters, Z_, owner, random(32), SCOPE, parse(READER), _EXPIRES_MS, coins, random
-    )
+    return dg.seal_delegation(NETWORK, 1, members.parameters, Z_, owner, SCOPE, parse(READER), _EXPIRES_MS, coins, random)
 
 
 def _re_encryption(members: Members, n: int, repeats: int) -> tuple[Cell, ...]:

@@ -219,12 +219,13 @@ def test_a_bad_delegation_is_told_from_a_bad_node(case):
     rubbish = (G1.generator().mul(random_fr(random))).encode()
     message = case.delegation.message
     P = G1.generator().mul(r).encode()
+    delegation = dg.delegation_id(NETWORK, SCOPE, P)
     coins = Coins.draw(random)
     rk4 = dg.rekey_gen(
         h.parameters, dg.restrict(case.owner, [SCOPE], random), parse(HOSPITAL),
-        dg.delegation_aad(NETWORK, message.delegation, SCOPE, HOSPITAL, EXPIRES_MS, P), coins,
+        dg.delegation_aad(NETWORK, delegation, SCOPE, HOSPITAL, EXPIRES_MS, P), coins,
     ).rk4.message()  # fmt: skip
-    draft = altered(message, P=P, c_digest=dg.digest_of_c(NETWORK, message.delegation, rubbish), rk4=rk4)
+    draft = altered(message, delegation=delegation, P=P, c_digest=dg.digest_of_c(NETWORK, delegation, rubbish), rk4=rk4)
     proof = g1_proofs.prove_logarithm(labels.DELEGATION_POSSESSION, r, P, dg.statement(NETWORK, draft), random)
     bad = dg.check_delegation(NETWORK, altered(draft, proof=proof))
     target = h.target(bad, case.capsule, case.key)
@@ -237,10 +238,12 @@ def with_P_of(case: Case) -> tuple[dg.SealedDelegation, bytes]:
     """A thief's delegation with the victim's P; it knows no r."""
     random = case.holders.world.random
     sealed, c = dg.seal_delegation(
-        NETWORK, 1, case.holders.parameters, case.holders.scalars[Z].key, case.owner, random(32), SCOPE, parse(HOSPITAL),
+        NETWORK, 1, case.holders.parameters, case.holders.scalars[Z].key, case.owner, SCOPE, parse(HOSPITAL),
         EXPIRES_MS, Coins.draw(random), random,
     )  # fmt: skip
-    return altered(sealed, P=case.delegation.message.P), c
+    P = case.delegation.message.P
+    name = dg.delegation_id(NETWORK, SCOPE, P)
+    return altered(sealed, P=P, delegation=name, c_digest=dg.digest_of_c(NETWORK, name, c)), c
 
 
 def test_P_copied_from_another_delegation_is_refused(case, monkeypatch):
@@ -280,8 +283,9 @@ def test_a_delegation_is_noticed_when_any_part_of_it_is_changed(case):
 def lying_delegation(case: Case, lie: Callable[[dg.SealedDelegation], dict[str, Any]]) -> tuple[dg.SealedDelegation, bytes]:
     """A delegation with its own r, P, c and rk4 to it; some parts false, and the proof of r made over the lie. With its c."""
     h, random = case.holders, case.holders.world.random
-    r, delegation = random_fr(random), random(32)
+    r = random_fr(random)
     P = G1.generator().mul(r).encode()
+    delegation = dg.delegation_id(NETWORK, SCOPE, P)
     aad = dg.delegation_aad(NETWORK, delegation, SCOPE, HOSPITAL, EXPIRES_MS, P)
     rekey = rekey_gen(h.parameters, restrict(case.owner, [SCOPE], random), parse(HOSPITAL), aad, Coins.draw(random))
     c = (rekey.rk1 + h.scalars[Z].key.mul(r)).encode()

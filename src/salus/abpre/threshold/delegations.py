@@ -38,7 +38,7 @@ class SealedDelegation(Message, frozen=True):
     """The ledger's part of a delegation: one re-encryption key for one scope, rk1 hidden.
 
     :ivar epoch: of the committee when it was made; Z is the same in every epoch.
-    :ivar delegation: its id. :ivar scope: the ``own:`` attribute x that it is for.
+    :ivar delegation: :func:`delegation_id`. :ivar scope: the ``own:`` attribute x that it is for.
     :ivar expires_ms: block time at which it ends.
     :ivar P: ``r*g1``. :ivar c_digest: of ``c = rk1 + r*Z``. :ivar rk2, rk3, R, rk4: of the re-encryption key; R is R_x.
     :ivar proof: of r, over ctx and everything before it.
@@ -77,6 +77,11 @@ class CheckedDelegation(msgspec.Struct, frozen=True):
     rk4: VerifiedDeltaCapsule
 
 
+def delegation_id(network: bytes, scope: str, P: bytes) -> bytes:
+    """A delegation's id, 32 bytes: of one scope and one r by its name, so that nobody claims the id of another's first."""
+    return h2(labels.DELEGATION_ID, SUITE, network, scope, P)
+
+
 def delegation_aad(network: bytes, delegation: bytes, scope: str, policy: str, expires_ms: int, P: bytes) -> bytes:
     """Additional data of rk4 (delegations, step 2)."""
     return encode((network, delegation, scope, policy, expires_ms, P))
@@ -93,7 +98,6 @@ def seal_delegation(
     parameters: PublicParameters,
     Z: G1,
     key: SecretKey,
-    delegation: bytes,
     scope: str,
     policy: Policy,
     expires_ms: int,
@@ -103,7 +107,7 @@ def seal_delegation(
     """An owner delegates one scope to a policy (delegations, steps 1 to 4).
 
     :param Z: the committee's public key. :param key: the owner's, with the scope's attribute.
-    :param delegation: its id, 32 fresh bytes. :param coins: fresh ones; their delta also seals the scope's index key.
+    :param coins: fresh ones; their delta also seals the scope's index key.
     :return: the ledger's part, and c (48 bytes) for the nodes alone.
     :raises Refused: ``unsatisfied`` if the key lacks the scope's attribute, ``bad-attribute`` if it is no scope.
     """
@@ -112,6 +116,7 @@ def seal_delegation(
     sub_key = restrict(key, [scope], random)
     r = random_fr(random)
     P = table_g1().mul(r).encode()
+    delegation = delegation_id(network, scope, P)
     # Step 2.
     rekey = rekey_gen(parameters, sub_key, policy, delegation_aad(network, delegation, scope, policy.text, expires_ms, P), coins)
     # Step 3.
@@ -135,11 +140,13 @@ def seal_delegation(
 
 
 def check_delegation(network: bytes, sealed: SealedDelegation) -> CheckedDelegation:
-    """Everyone's check of the ledger's part (delegations, step 5): proof of r, R_x against rk3, Check2(rk4).
+    """Everyone's check of the ledger's part (delegations, step 5): its id, proof of r, R_x against rk3, Check2(rk4).
 
     :raises Refused: ``bad-delegation``, ``bad-point``, ``bad-attribute``, ``bad-policy``.
     """
     _require_scope(sealed.scope)
+    named = sealed.delegation == delegation_id(network, sealed.scope, sealed.P)
+    refuse_unless(named, "bad-delegation", "its id is not that of its scope and P")
     decoded = take_delegation_unchecked(network, sealed)
     try:
         # Without the proof, P could be copied from another owner's delegation, and its partials with it.

@@ -96,14 +96,14 @@ class Delegating:
     def _sealed(self, scope: OpenScope, policy: Policy, expires_ms: int) -> DelegationCreation:
         """Delegations, steps 1 to 4 and 6: the key is made, c handed to the nodes, their receipts put together."""
         nodes, view = self._nodes, self._nodes.view()
-        epoch, coins, name = nodes.epoch(view), Coins.draw(self._random), self._random(32)
+        epoch, coins = nodes.epoch(view), Coins.draw(self._random)
         z = scalar_public(view, epoch, Z)
         signer = scope.signer
         sealed, c = seal_delegation(
-            nodes.network, epoch, nodes.parameters(view), z.key, scope.key, name, signer.attribute, policy, expires_ms, coins,
+            nodes.network, epoch, nodes.parameters(view), z.key, scope.key, signer.attribute, policy, expires_ms, coins,
             self._random,
         )  # fmt: skip
-        attach = AttachDelegation(sealed, c)
+        attach, name = AttachDelegation(sealed, c), sealed.delegation
         kept = nodes.attach(view, DELEGATION_C, name, sealed.c_digest, ATTACH_DELEGATION, attach)
         index = seal_index_key(nodes.network, signer.scope, scope.index_key, BY_DELEGATION, name, coins.delta)
         return signed_by_scope(DelegationCreation(sealed, index, kept, UNSIGNED), signer, self._random)

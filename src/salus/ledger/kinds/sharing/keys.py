@@ -52,8 +52,13 @@ KEY_REQUEST: Final = "key-request"
 KEY_DEMAND: Final = "key-demand"
 """Kind of expiring values: raw key, :func:`demand_key`; content: :class:`Demand`."""
 ONE_TIME_BOX_KEY: Final = "one-time-box-key"
-"""Kind of expiring values: raw key, a one-time key Er of a key request or a share request. Neither names a time, so anyone
+"""Kind of expiring values: raw key, :func:`box_key_of`. Neither a key request nor a share request names a time, so anyone
 could submit it again once its Er were forgotten: they are kept for good."""
+
+
+def box_key_of(requester: str, Er: bytes) -> bytes:
+    """Raw key of a requester's one-time key Er: its own, else whoever sees a request first could use up its Er."""
+    return encode((requester, Er))
 
 
 class RequestedKey(Message, frozen=True):
@@ -151,7 +156,7 @@ class _Ask:
         check_key_request(core)
         epoch = current_epoch(view).epoch
         refuse_unless(core.epoch == epoch, "wrong-epoch", f"keys are issued in epoch {epoch} of sharing")
-        known = live(view, ONE_TIME_BOX_KEY, core.Er, context.time_ms)
+        known = live(view, ONE_TIME_BOX_KEY, box_key_of(core.requester, core.Er), context.time_ms)
         refuse_unless(known is None, "used-key", "draw a fresh one-time key")
         limits.check_limit(view, context, limits.KEYS, core.requester, 1)
         scope = scope_of(core.requester)
@@ -173,7 +178,7 @@ class _Ask:
         record = RequestedKey(core, tx.hash, context.time_ms, open_until_ms)
         state.put(KEY_REQUEST, digest, expiring(due_ms, record.encode()))
         context.expire(due_ms, KEY_REQUEST, digest)
-        state.put(ONE_TIME_BOX_KEY, core.Er, expiring(NEVER_MS))
+        state.put(ONE_TIME_BOX_KEY, box_key_of(core.requester, core.Er), expiring(NEVER_MS))
         limits.use(state, context, limits.KEYS, core.requester, 1)
         context.emit("key.requested", digest)
 

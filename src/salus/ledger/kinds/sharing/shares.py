@@ -27,7 +27,7 @@ from salus.ledger.kinds.sharing.check_nodes import check_nodes, check_order, req
 from salus.ledger.kinds.sharing.claims import member_claim, scope_claim, serving_node
 from salus.ledger.kinds.sharing.committee_state import accepted_epoch, committee_of, current_epoch
 from salus.ledger.kinds.sharing.constants import SHARING_VERSION, sharing_constants
-from salus.ledger.kinds.sharing.keys import ONE_TIME_BOX_KEY
+from salus.ledger.kinds.sharing.keys import ONE_TIME_BOX_KEY, box_key_of
 from salus.ledger.kinds.sharing.messages.shares import (
     EMERGENCY,
     PURPOSES,
@@ -109,7 +109,7 @@ class _Ask:
         refuse_unless(not is_suspended(view, request.institution), "suspended", request.institution)
         refuse_unless(request.purpose in PURPOSES, "bad-purpose", f"{request.purpose} is none of {', '.join(PURPOSES)}")
         decode_point(request.Er, "Er")
-        known = live(view, ONE_TIME_BOX_KEY, request.Er, context.time_ms)
+        known = live(view, ONE_TIME_BOX_KEY, box_key_of(request.institution, request.Er), context.time_ms)
         refuse_unless(known is None, "used-key", "draw a fresh one-time key")
         limits.check_limit(view, context, limits.SHARES, request.institution, max(1, len(request.items)))
         if request.question is not None:
@@ -123,7 +123,7 @@ class _Ask:
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[ShareRequest]) -> None:
         request, now = tx.message, context.time_ms
-        state.put(ONE_TIME_BOX_KEY, request.Er, expiring(NEVER_MS))
+        state.put(ONE_TIME_BOX_KEY, box_key_of(request.institution, request.Er), expiring(NEVER_MS))
         limits.use(state, context, limits.SHARES, request.institution, max(1, len(request.items)))
         outcomes = tuple(_ask_for(state, context, tx, number, item) for number, item in enumerate(request.items)) or (VALID,)
         epoch = current_epoch(state).epoch
