@@ -82,6 +82,7 @@ def test_an_owner_sees_who_was_let_in_to_what(salus: Terminal, lived: Path) -> N
     assert [e["act"] for e in salus.good(*ALICE, "audit", "log", "--limit", "2")["entries"]] == ACTS[-2:]
     shown = salus(*ALICE, "audit", "log")
     assert "EMERGENCY" in shown.out
+    assert " to role:doctor@2025" in shown.out
     assert "refused-by-owner" in shown.out
     assert f"The log of vitals 2025Q3 is complete as of {shown.out.partition(' as of ')[2][:10]}" in shown.out
     own = salus.good(*HOSPITAL, "audit", "log")
@@ -115,11 +116,15 @@ def test_an_auditor_verifies_the_file_alone(salus: Terminal, tmp_path: Path) -> 
     proven = salus.good("audit", "verify", file, "--genesis", genesis, "--entries")
     assert (proven["access_log_verified"], proven["complete"], proven["network"]) == (True, True, network)
     assert [e["act"] for e in proven["listed"]] == ACTS
+    assert {e["act"]: e["policy"] for e in proven["listed"] if e["policy"]} == {
+        "delegated": "role:emergency@2025", "repolicied": "role:nurse@2025",
+    }  # fmt: skip
     assert salus.good("audit", "verify", file, "--network", network) == at_home
     assert proven["scopes"] == at_home["scopes"]
     shown = salus("audit", "verify", file, "--network", network, "--entries")
     assert "none dropped, added or altered" in shown.out
     assert "owner's word" in shown.out
+    assert "under role:nurse@2025" in shown.out
     # nobody is believed about which network it is
     salus.bad("audit", "verify", file, reason="storage")
     assert "of network" in salus.bad("audit", "verify", file, "--network", "00" * 32, reason="not-verified")

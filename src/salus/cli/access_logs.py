@@ -66,10 +66,10 @@ def complete(found: AuditedAccess, listed: bool) -> Result:
 
     :param listed: with every entry.
     """
-    from salus.network.audit_actors import shown_audit, shown_entry
+    from salus.network.audit_actors import listed_entries, shown_audit
 
     data = {"access_log_verified": True, "complete": True, **shown_audit(found)}
-    entries = [shown_entry(scope, entry) for scope in found.scopes for entry in scope.entries] if listed else []
+    entries = listed_entries(found) if listed else []
     if listed:
         data["listed"] = entries
 
@@ -106,13 +106,21 @@ def show_entries(screen: Screen, entries: list[dict[str, Any]]) -> None:
     """A table of entries; emergencies stand out."""
     rows = [
         (
-            day_and_time(e["time_ms"]), e["act"], e.get("file_name") or e["rid"] or (e["delegation"] or "")[:16], e["reader"],
+            day_and_time(e["time_ms"]), e["act"], _about(e), e["reader"],
             e["purpose"].upper() if e["purpose"] == "emergency" else e["purpose"], e["reason"] or e["via"],
             f"{e['category']} {e['period']}".strip(), e["number"],
         )
         for e in entries
     ]  # fmt: skip
     screen.table(("time", "act", "about", "reader", "purpose", "through, or why not", "scope", "entry#"), rows, "no entries")
+
+
+def _about(entry: dict[str, Any]) -> str:
+    """The record, by its name where the owner looks, or the delegation; with the policy that began then, if it is known."""
+    policy = entry.get("policy", "")
+    if entry["rid"]:
+        return f"{entry.get('file_name') or entry['rid']}{' under ' if policy else ''}{policy}"
+    return f"{entry['delegation'][:16]}{' to ' if policy else ''}{policy}" if entry["delegation"] else ""
 
 
 def show_scope(screen: Screen, scope: dict[str, Any]) -> None:
@@ -132,8 +140,8 @@ def show_written(data: dict[str, Any]) -> Callable[[Screen], None]:
             screen.line(f"{data['policies_unknown']} policies are not in it: the nodes no longer keep their transactions.")
 
     def logs(screen: Screen) -> None:
-        screen.line(f"Wrote the access logs of {len(data['scopes'])} scopes, {data['entries']} entries, to {data['file']}.")
-        screen.line(f"Anyone verifies it with: salus audit verify {data['file']} --network {data['network']}")
+        screen.line(f"Wrote access logs to {data['file']}: scopes {len(data['scopes'])}, entries {data['entries']}.")
+        screen.line(f"Who knows the network verifies it with: salus audit verify {data['file']} --network {data['network']}")
         if data["transactions_left_out"]:
             screen.line(f"{data['transactions_left_out']} policies are not in it: the nodes no longer keep their transactions.")
 

@@ -14,7 +14,8 @@ from salus.ledger.kinds.sharing.access_log import ACTS, AccessEntry
 from salus.network.sharing_actors import OwnerCommands
 from salus.terminal.audit.exporting import Auditing, Exported
 from salus.terminal.audit.fhir.bundle import make_bundle
-from salus.terminal.sharing.entries import RecordEntry
+from salus.terminal.audit.history import history_of
+from salus.terminal.sharing.entries import DelegationEntry, RecordEntry
 
 Result = dict[str, Any]
 
@@ -37,7 +38,7 @@ class AuditCommands(OwnerCommands):
         owned = self._auditing.scopes(only.category, only.period)
         audited = self._auditing.verified(only.category, only.period).scopes if owned else ()
         entries = [
-            shown_entry(scope, entry) | {"file_name": self._file_name(entry)}
+            shown_entry(scope, entry) | self._known(entry)
             for scope in audited
             for entry in scope.entries
             if act in ("", entry.act) and only.rid in (None, entry.rid)
@@ -69,12 +70,12 @@ class AuditCommands(OwnerCommands):
         entry = self._desk.owner.entry(self._rid(record))
         return _Narrowed(entry.rid, entry.category, entry.period)
 
-    def _file_name(self, entry: AccessEntry) -> str:
-        """What this terminal calls the record; the ledger does not know."""
-        if entry.rid is None:
-            return ""
-        found = self._desk.shelf.get(f"record-{entry.rid.hex()}", RecordEntry)
-        return found.file_name if found is not None else ""
+    def _known(self, entry: AccessEntry) -> Result:
+        """What this terminal calls the record, and whom the delegation is for: no entry says so."""
+        rid, delegation, shelf = entry.rid, entry.delegation, self._desk.shelf
+        record = shelf.get(f"record-{rid.hex()}", RecordEntry) if rid is not None else None
+        made = shelf.get(f"delegation-{delegation.hex()}", DelegationEntry) if delegation is not None else None
+        return {"file_name": record.file_name if record is not None else "", "policy": made.policy if made is not None else ""}
 
     def _own_requests(self, act: str) -> list[Result]:
         if self._wallet.content.role != INSTITUTION:
@@ -112,6 +113,20 @@ def shown_audit(audited: AuditedAccess) -> Result:
     """What was verified of a file, without the entries."""
     scopes = [shown_scope(scope) for scope in audited.scopes]
     return {"network": audited.network.hex(), "scopes": scopes, "entries": sum(scope["entries"] for scope in scopes)}
+
+
+def listed_entries(audited: AuditedAccess) -> list[Result]:
+    """Every entry of a file, with the policies that its transactions give.
+
+    :raises Refused: ``bad-evidence`` if a transaction is not what its entry says.
+    """
+    listed = []
+    for scope in audited.scopes:
+        history = history_of(scope, audited.transactions)
+        policies = {span.since.number: span.text for span in history.policies}
+        policies |= {d.created.number: d.policy for d in history.delegations.values() if d.policy is not None}
+        listed += [shown_entry(scope, entry) | {"policy": policies.get(entry.number, "")} for entry in scope.entries]
+    return listed
 
 
 def shown_scope(scope: AuditedScope) -> Result:
