@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final
@@ -85,6 +86,13 @@ class Outlines:
                     erase(path)
                     count += 1
         return count
+
+    def digests(self) -> Iterator[bytes]:
+        """Digests of all outlines, in no particular order."""
+        for directory in sorted(self._directory.iterdir()):
+            for path in sorted(directory.iterdir()) if directory.is_dir() else ():
+                if len(path.name) == 64:
+                    yield bytes.fromhex(path.name)
 
     def __contains__(self, digest: bytes) -> bool:
         return self._path(digest).exists()

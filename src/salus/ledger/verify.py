@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -50,9 +51,14 @@ def verify_export(genesis: Genesis, file: BinaryIO, registry: Registry = REGISTR
     :raises Refused: with the reason of the first thing that does not verify; the detail names the block.
     :raises DamagedFile: the file is truncated or no export.
     """
+    return verify_records(genesis, read_export_stream(file, genesis.network(), genesis.hash()), registry)
+
+
+def verify_records(genesis: Genesis, records: Iterable[tuple[bytes, bytes]], registry: Registry = REGISTRY) -> LedgerReport:
+    """:func:`verify_export` of (block record, certificate) from height 1 on, wherever they come from."""
     genesis.verify()
     verifier = _Verifier(genesis, replayed(genesis, registry))
-    for record, certificate in read_export_stream(file, verifier.network, genesis.hash()):
+    for record, certificate in records:
         verifier.block(record, certificate)
     return verifier.report()
 
