@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,63 +15,18 @@ from salus.cloud import messages as cm
 from salus.cloud import sharing_messages as sm
 from salus.errors import Refused
 from salus.ledger import sharing_api as m
-from salus.ledger.kinds.sharing import attachments, records
 from salus.ledger.kinds.sharing.messages import records as mr
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_scope
-from salus.ledger.kinds.sharing.scope_keys import ScopeKey
-from salus.ledger.reading import prove_owner, prove_reader
+from salus.ledger.reading import prove_reader
 from salus.network.demonstration.destruction import destroy_cloud
 from salus.network.embedded import EmbeddedNetwork
-from salus.records.record import RecordPlace, encrypt_record, metadata_hash, record_id
+from salus.records.record import metadata_hash
 from salus.transport import Transport
 from support.embedded import CHEAP, PASSPHRASE
-from support.sharing_network import DAY_MS, Sharing
+from support.sharing_network import Sharing
+from support.stored_record import CANARY, Stored
 
 READER = "st-anne/board"
-CANARY = "Zahnarztbesuch-Canary-7183"
-
-
-class Stored:
-    """A record with a body at the cloud."""
-
-    def __init__(self, world: Sharing, owner: ScopeKey, clouds: int = 1) -> None:
-        self.world, self.owner, self.salt, self.k = world, owner, world.random(16), world.random(32)
-        self.rid = record_id(world.id, owner.scope, self.salt)
-        sink = io.BytesIO()
-        place = RecordPlace(world.id, self.rid, owner.scope)
-        self.summary = encrypt_record(io.BytesIO(CANARY.encode() * 40), self.k, place, sink, random=world.random)
-        self.body = sink.getvalue()
-        self.clouds = [cloud.name for cloud in world.network.clouds[:clouds]]
-        self.cloud = self.clouds[0]
-        self.until = world.network.now_ms() + DAY_MS
-        for cloud in self.clouds:
-            whole = cm.UploadWhole(world.random(16), self.summary.digest, self.until, self.body)
-            world.call(cloud, cm.UPLOAD_WHOLE, whole)
-        self.sealed = world.metadata(owner, self.rid, self.k, self.summary.digest, len(self.body), CANARY + ".txt")
-
-    def keep(self, rid: bytes = b"", cloud: str = "") -> mr.RecordUpload:
-        asked = sm.RecordKeep(rid or self.rid, self.summary.digest, self.sealed, self.until)
-        return mr.RecordUpload.decode(self.world.call(cloud or self.cloud, sm.RECORD_KEEP, asked))
-
-    def put(self, policy: str = "") -> None:
-        world, owner = self.world, self.owner
-        draft = world.record(owner, policy, self.k)
-        hashed = metadata_hash(world.id, self.rid, self.sealed)
-        kept = world.attach(attachments.METADATA, self.rid, hashed, m.ATTACH_METADATA, m.AttachMetadata(self.rid, self.sealed))
-        made = world.content(owner, self.rid, policy, self.k)
-        tag = records.digest_tag(world.id, self.summary.digest)
-        content = mr.RecordContent(made.capsule, hashed, kept, tag, tuple(self.keep(cloud=cloud) for cloud in self.clouds))
-        put = mr.RecordPut(
-            self.rid, self.salt, owner.scope, content, draft.tags, None, draft.epoch, draft.key_version, UNSIGNED
-        )  # fmt: skip
-        world.commit(signed_by_scope(put, owner, world.random))
-
-    def read(self, proof: Any, cloud: str = "") -> bytes:
-        answer = self.world.call(cloud or self.cloud, sm.RECORD_RANGE, sm.RecordRange(proof, 0, len(self.body)))
-        return cm.BodyRange.decode(answer).data
-
-    def by_owner(self, party: str = "") -> Any:
-        return prove_owner(self.owner, self.rid, party or self.cloud, self.world.network.now_ms(), self.world.random)
 
 
 @pytest.fixture
