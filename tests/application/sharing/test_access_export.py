@@ -5,6 +5,9 @@ Lies about entries: tests/attacks/sharing_review/test_complete_access_log.py.
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
@@ -21,6 +24,8 @@ from salus.ledger.access_proofs import name_fault
 from salus.ledger.kinds.sharing.access_log import CONSENTED, DELEGATED, PUT, REPOLICIED, ROTATED, AccessEntry
 from support.audit_world import audit_file, eventful
 from support.sharing_world import HOSPITAL, SharingChain, SharingWorld, granted_world
+
+GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "ledger" / "sharing" / "access-export.bin"
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +133,30 @@ def test_names_of_faults(export: AccessExport) -> None:
     again = (*entries[:4], replace(entries[1], number=4), *entries[5:])
     assert name_fault(leaves, again) == "entry 4 is not in its place: entry 1 stands there"
     assert name_fault([], entries[:1]) == "entry 0 is added: the log has 0"
+
+
+def the_owners_word(export: AccessExport) -> set[int]:
+    """Places of category and period, which the ledger does not know."""
+    data, places = encode_access_export(export), set()
+    for word in (export.scopes[0].category.encode(), export.scopes[0].period.encode()):
+        start = data.index(b"s" + len(word).to_bytes(4, "big") + word) + 5
+        places |= set(range(start, start + len(word)))
+    return places
+
+
+@pytest.mark.parametrize("stride", [83, pytest.param(1, marks=pytest.mark.long)])
+def test_every_byte_but_the_owners_word_is_proven(stride: int) -> None:
+    """One bit of each byte is flipped: refused, unless it changes what nobody can prove."""
+    data = bytearray(GOLDEN.read_bytes())
+    export = AccessExport.decode(bytes(data))
+    network, unproven = export.genesis.network(), the_owners_word(export)
+    places = sorted({*range(0, len(data), stride), *unproven})
+    unnoticed = set()
+    for place in places:
+        data[place] ^= 1 << place % 8
+        with contextlib.suppress(Refused):
+            verify_access_export(AccessExport.decode(bytes(data)), network)
+            unnoticed.add(place)
+        data[place] ^= 1 << place % 8
+    assert unnoticed <= unproven
+    assert unnoticed, "the words can be changed: the test sees what passes"
