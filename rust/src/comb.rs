@@ -1,8 +1,9 @@
 //! Fixed-base multiplication in G1 and G2 with tables, in constant time.
 
 use pyo3::prelude::*;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
+use crate::args;
 use crate::bls12_381::{CurvePoint, P1, P2};
 use crate::bls_batch::{wrap_all, MUL_GRAIN};
 use crate::counts::{self, Op};
@@ -120,4 +121,82 @@ impl GtComb {
     fn __repr__(&self) -> &'static str {
         "GtComb(..)"
     }
+}
+
+/// One multiplication among many of different groups.
+enum Task<'a> {
+    Power(&'a gt_pow::Comb),
+    FixedG2(&'a Comb<P2>),
+    FixedG1(&'a Comb<P1>),
+    Any(P1),
+}
+
+/// Its result.
+enum Multiple {
+    Gt(Box<gt::Target>),
+    G2(P2),
+    G1(P1),
+}
+
+impl Zeroize for Multiple {
+    fn zeroize(&mut self) {
+        match self {
+            Self::Gt(power) => power.zeroize(),
+            Self::G2(point) => point.zeroize(),
+            Self::G1(point) => point.zeroize(),
+        }
+    }
+}
+
+impl Task<'_> {
+    fn run(&self, scalar: &Raw) -> Multiple {
+        match self {
+            Self::Power(comb) => Multiple::Gt(Box::new(comb.pow(scalar))),
+            Self::FixedG2(comb) => Multiple::G2(comb.mul(scalar)),
+            Self::FixedG1(comb) => Multiple::G1(comb.mul(scalar)),
+            Self::Any(point) => Multiple::G1(point.mul(&scalar.multiplier())),
+        }
+    }
+}
+
+type Pairs<'py> = Vec<(Bound<'py, PyAny>, Bound<'py, Fr>)>;
+
+/// Multiplications in all three groups at once, in constant time: no thread waits for another between the groups.
+#[pyfunction]
+pub fn multiples(
+    py: Python<'_>,
+    gt: Vec<(Bound<'_, GtComb>, Bound<'_, Fr>)>,
+    g2: Vec<(Bound<'_, G2Comb>, Bound<'_, Fr>)>,
+    g1: Pairs<'_>,
+) -> PyResult<(Vec<Gt>, Vec<G2>, Vec<G1>)> {
+    if gt.len() + g2.len() + g1.len() > args::MAX_BATCH {
+        return Err(args::refuse("too many elements in one batch"));
+    }
+    let g1_scalars = g1.iter().map(|(_, by)| by.get().0);
+    let scalars = gt.iter().map(|(_, by)| by.get().0).chain(g1_scalars).chain(g2.iter().map(|(_, by)| by.get().0));
+    let scalars: Zeroizing<Vec<Raw>> = Zeroizing::new(scalars.collect());
+    // The longest first.
+    let mut tasks: Vec<Task<'_>> = gt.iter().map(|(comb, _)| Task::Power(&comb.get().0)).collect();
+    for (base, _) in &g1 {
+        let (task, op) = match base.cast::<G1>() {
+            Ok(point) => (Task::Any(point.get().0), Op::G1Mul),
+            Err(_) => (Task::FixedG1(&base.cast::<G1Comb>()?.get().0), Op::G1Comb),
+        };
+        counts::add(op, 1);
+        tasks.push(task);
+    }
+    tasks.extend(g2.iter().map(|(comb, _)| Task::FixedG2(&comb.get().0)));
+    counts::add(Op::GtComb, gt.len());
+    counts::add(Op::G2Comb, g2.len());
+    let tasks: Vec<(&Task<'_>, &Raw)> = tasks.iter().zip(scalars.iter()).collect();
+    let found = Zeroizing::new(py.detach(|| pool::map(&tasks, 1, |(task, by)| task.run(by))));
+    let mut out = (Vec::with_capacity(gt.len()), Vec::with_capacity(g2.len()), Vec::with_capacity(g1.len()));
+    for multiple in found.iter() {
+        match multiple {
+            Multiple::Gt(power) => out.0.push(Gt(**power)),
+            Multiple::G2(point) => out.1.push(G2(*point)),
+            Multiple::G1(point) => out.2.push(G1(*point)),
+        }
+    }
+    Ok(out)
 }

@@ -67,6 +67,11 @@ fn set_threads(count: usize) {
 }
 
 #[pyfunction]
+fn wake_thread() {
+    pool::wake();
+}
+
+#[pyfunction]
 fn threads() -> usize {
     pool::threads()
 }
@@ -107,6 +112,8 @@ fn bls12_381_module(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(gt::gt_multi_pow_vartime, m)?)?;
     m.add_function(wrap_pyfunction!(pairing::pairing, m)?)?;
     m.add_function(wrap_pyfunction!(pairing::multi_pairing, m)?)?;
+    m.add_function(wrap_pyfunction!(pairing::multi_pairing_of_sums, m)?)?;
+    m.add_function(wrap_pyfunction!(comb::multiples, m)?)?;
     m.add_function(wrap_pyfunction!(bls_sharing::fr_shamir_share, m)?)?;
     m.add_function(wrap_pyfunction!(bls_sharing::fr_lagrange_coefficients, m)?)?;
     m.add_function(wrap_pyfunction!(bls_sharing::fr_interpolate, m)?)?;
@@ -163,5 +170,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(reset_operation_counts, m)?)?;
     m.add_function(wrap_pyfunction!(set_threads, m)?)?;
     m.add_function(wrap_pyfunction!(threads, m)?)?;
+    m.add_function(wrap_pyfunction!(wake_thread, m)?)?;
     Ok(())
 }

@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use blst::*;
 use pyo3::prelude::*;
+use zeroize::Zeroizing;
 
 use crate::affine::Field;
 use crate::args::{self, refuse};
 use crate::bls12_381::{CurvePoint, P1, P2};
+use crate::bls_batch::{self, Points};
+use crate::bls_msm;
 use crate::counts::{self, Op};
+use crate::fr::Raw;
 use crate::g1::G1;
 use crate::g2::G2;
 use crate::gt::{Gt, Target};
@@ -59,6 +63,7 @@ pub fn lines(q: &blst_p2_affine) -> Vec<blst_fp6> {
 }
 
 /// One factor of a product, the second argument perhaps with its lines.
+#[derive(Clone)]
 struct Pair {
     p: P1,
     q: P2,
@@ -132,26 +137,57 @@ fn miller_product(pairs: &[Pair]) -> blst_fp12 {
     product
 }
 
-/// e(p_1, q_1) * e(p_2, q_2) * ..
-fn product(pairs: &[Pair]) -> Target {
-    if pairs.is_empty() {
-        return Target::default();
-    }
-    let parts = pool::chunks(pairs.len(), GRAIN, |from, to| miller_product(&pairs[from..to]));
-    let mut product = parts[0];
-    for part in &parts[1..] {
-        product *= *part;
+/// A factor whose first argument is yet a sum of public multiples.
+struct SumPair {
+    scalars: Zeroizing<Vec<Raw>>,
+    points: Points<G1>,
+    q: P2,
+    lines: Option<Arc<Vec<blst_fp6>>>,
+}
+
+/// e(p_1, q_1) * e(p_2, q_2) * .., each thread with its share of the sums and of the other factors.
+fn product(sums: &[SumPair], pairs: &[Pair]) -> Target {
+    let both = pairs.len().max(sums.len()).max(1);
+    let parts = pool::chunks(both, GRAIN, |from, to| {
+        let share = |len: usize| len * from / both..len * to / both;
+        let (sums, pairs) = (&sums[share(sums.len())], &pairs[share(pairs.len())]);
+        let terms: Vec<(&[Raw], &[P1])> =
+            sums.iter().map(|sum| (sum.scalars.as_slice(), sum.points.as_slice())).collect();
+        let summed = bls_msm::groups(&terms).into_iter().zip(sums);
+        let mut mine: Vec<Pair> = summed.map(|(p, sum)| Pair { p, q: sum.q, lines: sum.lines.clone() }).collect();
+        // A factor with an identity is one.
+        mine.retain(|pair| !pair.p.is_identity() && !pair.q.is_identity());
+        mine.extend_from_slice(pairs);
+        if mine.is_empty() {
+            blst_fp12::default()
+        } else {
+            miller_product(&mine)
+        }
+    });
+    let mut product = blst_fp12::default();
+    for part in parts {
+        product *= part;
     }
     Target(product.final_exp())
 }
 
+fn second(item: &Bound<'_, PyAny>) -> PyResult<(P2, Option<Arc<Vec<blst_fp6>>>)> {
+    match item.cast::<G2Prepared>() {
+        Ok(prepared) => Ok((prepared.get().point, Some(Arc::clone(&prepared.get().lines)))),
+        Err(_) => Ok((item.cast::<G2>()?.get().0, None)),
+    }
+}
+
+fn sum_pair(item: &Bound<'_, PyAny>) -> PyResult<SumPair> {
+    let (scalars, points, q) = item.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
+    let (scalars, points) = bls_batch::terms::<G1>(&scalars, &points)?;
+    let (q, lines) = second(&q)?;
+    Ok(SumPair { scalars, points, q, lines })
+}
+
 fn pair(item: &Bound<'_, PyAny>) -> PyResult<Option<Pair>> {
     let (p, q) = item.extract::<(Bound<'_, G1>, Bound<'_, PyAny>)>()?;
-    let p = p.get().0;
-    let (q, lines) = match q.cast::<G2Prepared>() {
-        Ok(prepared) => (prepared.get().point, Some(Arc::clone(&prepared.get().lines))),
-        Err(_) => (q.cast::<G2>()?.get().0, None),
-    };
+    let (p, (q, lines)) = (p.get().0, second(&q)?);
     // A factor with an identity is one.
     Ok((!q.is_identity() && !p.is_identity()).then_some(Pair { p, q, lines }))
 }
@@ -165,10 +201,29 @@ pub fn multi_pairing(py: Python<'_>, pairs: &Bound<'_, PyAny>) -> PyResult<Gt> {
     counts::add(Op::Pairing, 1);
     counts::add(Op::MillerLoop, pairs.len());
     counts::add(Op::FinalExp, 1);
-    Ok(Gt(py.detach(|| product(&pairs.into_iter().flatten().collect::<Vec<_>>()))))
+    Ok(Gt(py.detach(|| product(&[], &pairs.into_iter().flatten().collect::<Vec<_>>()))))
 }
 
 #[pyfunction]
 pub fn pairing(py: Python<'_>, pairs: &Bound<'_, PyAny>) -> PyResult<Gt> {
     multi_pairing(py, pairs)
+}
+
+/// As `multi_pairing`, with further factors whose first arguments are sums `(scalars, points, q)`, in variable time.
+#[pyfunction]
+pub fn multi_pairing_of_sums(py: Python<'_>, sums: &Bound<'_, PyAny>, pairs: &Bound<'_, PyAny>) -> PyResult<Gt> {
+    let (sums, pairs) = (args::collect(sums, sum_pair)?, args::collect(pairs, pair)?);
+    let factors = sums.len() + pairs.len();
+    if factors == 0 || factors > MAX_PAIRS {
+        return Err(refuse("a pairing product has 1 to 65536 pairs"));
+    }
+    let terms: usize = sums.iter().map(|sum| sum.scalars.len()).sum();
+    if terms > args::MAX_BATCH {
+        return Err(refuse("too many elements in one batch"));
+    }
+    counts::add(Op::G1MsmTerm, terms);
+    counts::add(Op::Pairing, 1);
+    counts::add(Op::MillerLoop, factors);
+    counts::add(Op::FinalExp, 1);
+    Ok(Gt(py.detach(|| product(&sums, &pairs.into_iter().flatten().collect::<Vec<_>>()))))
 }

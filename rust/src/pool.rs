@@ -1,12 +1,19 @@
 //! The worker threads that batch calls share.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// More threads than this are never started, whatever the machine.
 pub const MAX_THREADS: usize = 64;
+
+/// How long a thread that was woken waits for its work.
+const AWAKE: Duration = Duration::from_micros(200);
+
+/// Calls that used the threads.
+static CALLS: AtomicUsize = AtomicUsize::new(0);
 
 struct State {
     /// Threads asked for; 0: one a core.
@@ -54,14 +61,59 @@ pub fn threads() -> usize {
     current().map_or(1, |pool| pool.current_num_threads())
 }
 
+/// Wake one thread for a call that follows at once: it stays awake until then, and a fifth of a millisecond at most.
+pub fn wake() {
+    if let Some(pool) = current() {
+        let (calls, end) = (CALLS.load(Ordering::Acquire), Instant::now() + AWAKE);
+        pool.spawn(move || {
+            while CALLS.load(Ordering::Acquire) == calls && Instant::now() < end {
+                std::thread::yield_now();
+            }
+        });
+    }
+}
+
+/// `f(0)` to `f(parts - 1)` at the same time, the first on this thread, which so loses no time on waking another.
+fn together<R: Send>(pool: &ThreadPool, parts: usize, f: impl Fn(usize) -> R + Sync) -> Vec<R> {
+    let mut places: Vec<Option<R>> = std::iter::repeat_with(|| None).take(parts).collect();
+    let f = &f;
+    pool.in_place_scope(|scope| {
+        let mut others = places.iter_mut().enumerate();
+        let first = others.next();
+        for (part, place) in others {
+            scope.spawn(move |_| *place = Some(f(part)));
+        }
+        CALLS.fetch_add(1, Ordering::Release);
+        if let Some((part, place)) = first {
+            *place = Some(f(part));
+        }
+    });
+    places.into_iter().flatten().collect()
+}
+
 /// `items.map(f)` in order; on several threads when every one of them gets at least `grain` items.
 pub fn map<T: Sync, R: Send>(items: &[T], grain: usize, f: impl Fn(&T) -> R + Sync + Send) -> Vec<R> {
-    if items.len() >= 2 * grain {
-        if let Some(pool) = current() {
-            return pool.install(|| items.par_iter().with_min_len(grain).map(f).collect());
+    let pool = if items.len() >= 2 * grain { current() } else { None };
+    let Some(pool) = pool else {
+        return items.iter().map(f).collect();
+    };
+    let parts = pool.current_num_threads().min(items.len() / grain);
+    // Whoever is done takes the next few: items differ in cost, and threads in when they start.
+    let at_once = (items.len() / (16 * parts)).max(1);
+    let next = AtomicUsize::new(0);
+    let runs = together(&pool, parts, |_| {
+        let mut runs = Vec::new();
+        loop {
+            let from = next.fetch_add(at_once, Ordering::Relaxed);
+            if from >= items.len() {
+                return runs;
+            }
+            runs.push((from, items[from..items.len().min(from + at_once)].iter().map(&f).collect::<Vec<R>>()));
         }
-    }
-    items.iter().map(f).collect()
+    });
+    let mut runs: Vec<(usize, Vec<R>)> = runs.into_iter().flatten().collect();
+    runs.sort_unstable_by_key(|(from, _)| *from);
+    runs.into_iter().flat_map(|(_, run)| run).collect()
 }
 
 /// Split `0..len` evenly over the threads (chunks of at least `grain`) and run `f(start, end)` on each.
@@ -71,7 +123,7 @@ pub fn chunks<R: Send>(len: usize, grain: usize, f: impl Fn(usize, usize) -> R +
         return vec![f(0, len)];
     };
     let parts = pool.current_num_threads().min(len / grain).max(1);
-    pool.install(|| (0..parts).into_par_iter().map(|i| f(len * i / parts, len * (i + 1) / parts)).collect())
+    together(&pool, parts, |i| f(len * i / parts, len * (i + 1) / parts))
 }
 
 /// Run both closures, at the same time when there are threads.

@@ -85,6 +85,7 @@ def operation_counts() -> dict[str, int]: ...
 def reset_operation_counts() -> None: ...
 def set_threads(count: int) -> None: ...  # threads of batch calls; 0: one a core (default), 1: the caller's only
 def threads() -> int: ...
+def wake_thread() -> None: ...  # ahead of a large batch call that follows within a fifth of a millisecond
 def bench_native(name: str, iterations: int) -> float: ...
 
 """Seconds of a loop over the bare library call of that name (bench/primitives.py lists the names), on one thread."""
@@ -232,6 +233,12 @@ class GtComb:
 
 def pairing(pairs: Sequence[tuple[G1, G2 | G2Prepared]]) -> Gt: ...  # one product, one final exponentiation
 def multi_pairing(pairs: Sequence[tuple[G1, G2 | G2Prepared]]) -> Gt: ...  # the same; 1 .. 65536 pairs, several threads
+def multi_pairing_of_sums(
+    sums: Sequence[tuple[Sequence[Fr], Sequence[G1], G2 | G2Prepared]], pairs: Sequence[tuple[G1, G2 | G2Prepared]]
+) -> Gt: ...  # with further factors whose first argument is a sum of public multiples
+def multiples(
+    gt: Sequence[tuple[GtComb, Fr]], g2: Sequence[tuple[G2Comb, Fr]], g1: Sequence[tuple[G1Comb | G1, Fr]]
+) -> tuple[list[Gt], list[G2], list[G1]]: ...  # constant time; side by side across the groups
 def g1_mul_batch(scalars: Sequence[Fr], points: Sequence[G1]) -> list[G1]: ...  # constant time
 def g2_mul_batch(scalars: Sequence[Fr], points: Sequence[G2]) -> list[G2]: ...
 def g1_mul_batch_vartime(scalars: Sequence[Fr], points: Sequence[G1]) -> list[G1]: ...  # faster for short scalars, also -short

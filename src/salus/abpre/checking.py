@@ -23,7 +23,7 @@ from salus.abpre.capsules import (
     context_of,
     delta_context_of,
 )
-from salus.abpre.hashing import attribute_points, coefficient_bytes, domain, lines_g2, point_a, table_g_tilde
+from salus.abpre.hashing import attribute_points, coefficient_bytes, domain, lines_g2, point_a, point_g_tilde, table_g_tilde
 from salus.abpre.scalars import ONE, fr
 from salus.abpre.span import kernel, span_program
 from salus.codec import encode
@@ -34,12 +34,12 @@ from salus.groups.bls12_381 import (
     Fr,
     G2Prepared,
     g1_hash_batch,
-    g1_msm_groups_vartime,
     g1_msm_vartime,
     g1_sum,
     g2_msm_groups_vartime,
     g2_msm_vartime,
-    multi_pairing,
+    multi_pairing_of_sums,
+    wake_thread,
 )
 
 BATCH_MAX: Final = 1024
@@ -91,6 +91,7 @@ def check_batch(items: Sequence[tuple[Capsule, bytes]]) -> list[VerifiedCapsule]
     :raises Refused: ``bad-capsule`` if any one of them is bad; :func:`bad_ones` tells which.
     """
     _require_batch(len(items))
+    wake_thread()
     capsules = [capsule for capsule, _ in items]
     contexts = [context_of(capsule.policy, aad) for capsule, aad in items]
     fields = [
@@ -101,7 +102,11 @@ def check_batch(items: Sequence[tuple[Capsule, bytes]]) -> list[VerifiedCapsule]
     kappa = fr(int.from_bytes(coefficient_bytes(labels.ABPRE_CHECK, seed, 1), "big"))
     equations = _equations(labels.ABPRE_CHECK, seed, capsules, points)
     A3 = g1_msm_vartime([fr(equation.c) for equation in equations], [capsule.A3 for capsule in capsules])
-    _require_one(equations, point_a() + table_g_tilde().mul(kappa), ([kappa], [A3]))
+    bases: list[tuple[list[Fr], list[G1]]] = [([ONE, kappa], [-point_a(), -point_g_tilde()])]
+    if len(equations) > 1:
+        base = -(point_a() + table_g_tilde().mul(kappa))
+        bases = [([fr(equation.c)], [base]) for equation in equations]
+    _require_one(equations, bases, ([kappa], [A3]))
     return [VerifiedCapsule(capsule, aad) for capsule, aad in items]
 
 
@@ -111,11 +116,13 @@ def check2_batch(items: Sequence[tuple[DeltaCapsule, bytes]]) -> list[VerifiedDe
     :raises Refused: ``bad-capsule``.
     """
     _require_batch(len(items))
+    wake_thread()
     capsules = [capsule for capsule, _ in items]
     contexts = [delta_context_of(capsule.policy, aad) for capsule, aad in items]
     fields = [encode((context, c.A1, c.encoded_A2, c.rows.encoded)) for context, c in zip(contexts, capsules, strict=True)]
     points = g1_hash_batch(fields, domain(labels.ABPRE_H6))
-    _require_one(_equations(labels.ABPRE_CHECK_PRIME, _seed(fields, capsules), capsules, points), point_a(), ([], []))
+    equations = _equations(labels.ABPRE_CHECK_PRIME, _seed(fields, capsules), capsules, points)
+    _require_one(equations, [([fr(equation.c)], [-point_a()]) for equation in equations], ([], []))
     return [VerifiedDeltaCapsule(capsule, aad) for capsule, aad in items]
 
 
@@ -177,10 +184,12 @@ def _next_integer(stream: BytesIO) -> int:
     return int.from_bytes(stream.read(16), "big")
 
 
-def _require_one(equations: Sequence[_Equation], base: G1, A3: tuple[list[Fr], list[G1]]) -> None:
+def _require_one(
+    equations: Sequence[_Equation], bases: Sequence[tuple[list[Fr], list[G1]]], A3: tuple[list[Fr], list[G1]]
+) -> None:
     """Step 2 of :func:`check_batch`.
 
-    :param base: what c multiplies beside A2: ``A + kappa*g~``, or A for type 2.
+    :param bases: terms of ``-c*A - tau_1*g~`` for each capsule, or of ``-c*A`` for type 2.
     :param A3: terms of ``sum tau_1*A3`` over the batch.
     """
     left = A3
@@ -198,11 +207,11 @@ def _require_one(equations: Sequence[_Equation], base: G1, A3: tuple[list[Fr], l
                 terms[1].append(C)
         left[0].append(fr(equation.d))
         left[1].append(capsule.D)
-    right = [([fr(equation.c), fr(equation.d)], [-base, -equation.H]) for equation in equations]
-    pairs: list[tuple[G1, G2 | G2Prepared]] = [(g1_msm_vartime(*left), lines_g2())]
-    pairs += zip(g1_msm_groups_vartime(right), [equation.capsule.A2 for equation in equations], strict=True)
-    pairs += zip(attribute_points(list(by_attribute)), _sums(list(by_attribute.values())), strict=True)
-    if not multi_pairing(pairs).is_one():
+    sums: list[tuple[Sequence[Fr], Sequence[G1], G2 | G2Prepared]] = [(*left, lines_g2())]
+    for equation, (scalars, points) in zip(equations, bases, strict=True):
+        sums.append(([*scalars, fr(equation.d)], [*points, -equation.H], equation.capsule.A2))
+    pairs = list(zip(attribute_points(list(by_attribute)), _sums(list(by_attribute.values())), strict=True))
+    if not multi_pairing_of_sums(sums, pairs).is_one():
         raise Refused("bad-capsule", "the capsule's points do not fit its policy and additional data")
 
 

@@ -25,7 +25,7 @@ from salus.abpre.policy import Policy
 from salus.abpre.scalars import shares
 from salus.abpre.span import span_program
 from salus.errors import refuse_unless
-from salus.groups.bls12_381 import G1, G2, Fr, G1Comb, Gt, g1_add_batch, g1_mul_batch, hash_to_fr
+from salus.groups.bls12_381 import G1, G2, Fr, G1Comb, Gt, g1_add_batch, hash_to_fr, multiples, wake_thread
 from salus.symmetric import Random, kdf, xor
 
 _SUITE = labels.SUITE_ABPRE
@@ -52,6 +52,7 @@ def encapsulate_deterministic(parameters: PublicParameters, policy: Policy, key:
     :param b: 32 bytes, fresh for each capsule.
     """
     _require_key(key, b)
+    wake_thread()
     context = context_of(policy, aad)
     s = secret_of(key + b, context)
     scalars = coins(labels.ABPRE_H7, [key, b], context, coin_count(policy))
@@ -79,6 +80,7 @@ def encapsulate_delta_deterministic(
     would open delta, and the delegation would reach a second hop.
     """
     _require_key(delta, b)
+    wake_thread()
     context = delta_context_of(policy, aad)
     s = delta_secret_of(delta + b, context)
     scalars = coins(labels.ABPRE_H7_PRIME, [delta, b], context, coin_count(policy))
@@ -128,8 +130,11 @@ def make_points(
     width = span_program(policy).width
     blinds = list(scalars[width - 1 :])
     lambdas = shares(policy, [s, *scalars[: width - 1]])
-    hidden = g1_mul_batch([-r for r in blinds], attribute_points(policy.rows))
-    B = g1_add_batch(table_a().mul_batch(lambdas), hidden)
-    A2, *C = table_g2().mul_batch([s, *blinds])
-    A3 = G1.identity() if g_tilde is None else g_tilde.mul(s)
-    return parameters.table_y.pow(s), A2, A3, Rows.of(B, C)
+    points, rows = attribute_points(policy.rows), len(policy.rows)
+    fixed: list[tuple[G1Comb | G1, Fr]] = [(table_a(), share) for share in lambdas]
+    hidden: list[tuple[G1Comb | G1, Fr]] = [(H, -r) for H, r in zip(points, blinds, strict=True)]
+    last: list[tuple[G1Comb | G1, Fr]] = [] if g_tilde is None else [(g_tilde, s)]
+    table = table_g2()
+    powers, (A2, *C), found = multiples([(parameters.table_y, s)], [(table, r) for r in (s, *blinds)], hidden + fixed + last)
+    B = g1_add_batch(found[:rows], found[rows : 2 * rows])
+    return powers[0], A2, found[-1] if last else G1.identity(), Rows.of(B, C)

@@ -55,7 +55,10 @@ from salus._native import (
     gt_multi_pow,
     gt_multi_pow_vartime,
     multi_pairing,
+    multi_pairing_of_sums,
+    multiples,
     pairing,
+    wake_thread,
 )
 from salus.errors import Refused, refuse_unless
 from salus.symmetric import Random, digest64
@@ -115,10 +118,13 @@ __all__ = [
     "gt_multi_pow_vartime",
     "hash_to_fr",
     "multi_pairing",
+    "multi_pairing_of_sums",
+    "multiples",
     "pairing",
     "random_fr",
     "random_multiplier",
     "share_fr",
+    "wake_thread",
 ]
 
 ORDER: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
