@@ -64,12 +64,15 @@ def test_tests_named_in_the_documentation_exist() -> None:
 
 
 def test_test_functions_named_in_the_documentation_exist() -> None:
+    """As ``path::test_name``, or as a link ``[file: name in words](path)``."""
     missing, found = [], 0
     for name in PAGES:
-        for path, function in re.findall(r"\b(tests/[\w./-]+\.py)::(test_\w+)", text(name)):
-            found += 1
-            if f"def {function}(" not in text(path):
-                missing.append(f"{name}: {path}::{function}")
+        page = text(name)
+        named = re.findall(r"\b(tests/[\w./-]+\.py)::(test_\w+)", page)
+        links = re.findall(r"\[[^\]:]+: ([^\]]+)\]\([./]*(tests/[\w./-]+\.py)\)", page)
+        named += [(path, "test_" + words.replace(" ", "_")) for words, path in links]
+        found += len(named)
+        missing += [f"{name}: {path}::{function}" for path, function in named if f"def {function}(" not in text(path)]
     assert missing == []
     assert found > 30
 
