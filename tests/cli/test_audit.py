@@ -126,7 +126,7 @@ def test_an_auditor_verifies_the_file_alone(salus: Terminal, tmp_path: Path) -> 
     assert "owner's word" in shown.out
     assert "under role:nurse@2025" in shown.out
     # nobody is believed about which network it is
-    salus.bad("audit", "verify", file, reason="storage")
+    assert "--network ID" in salus.bad("audit", "verify", file, reason="storage")
     assert "of network" in salus.bad("audit", "verify", file, "--network", "00" * 32, reason="not-verified")
     salus.bad("audit", "verify", file, "--network", "short", reason="failed")
     salus.bad("audit", "verify", file, "--network", network, "--genesis", genesis, reason="failed")

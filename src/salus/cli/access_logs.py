@@ -49,6 +49,8 @@ def _trusted(session: Session, genesis: Path | None, network: str) -> bytes:
     from salus.network.home import Home, read_genesis
 
     if not network:
+        if genesis is None and not Home(session.home).founded:
+            raise CommandFailed("storage", f"no network in {session.home}: say which to trust, by --genesis FILE or --network ID")
         return (read_genesis(genesis) if genesis is not None else Home(session.home).genesis()).network()
     if genesis is not None:
         raise CommandFailed("failed", "give --genesis or --network, not both")
