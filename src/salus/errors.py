@@ -80,6 +80,7 @@ REASONS: Final[dict[str, str]] = {
     "too-few-answers": "Fewer nodes than the threshold gave a right answer; try again later.",
     # records
     "bad-metadata": "A record's sealed metadata is not what the ledger names, does not open, or cannot be true.",
+    "bad-range": "The record does not have those bytes; ask for fewer.",
     "bad-category": "There is no such category of records.",
     "bad-period": "A period is a quarter such as 2025Q3; a range has its earlier quarter first.",
     "bad-container": "The Crypt4GH file or key is malformed, damaged, or meant for another key.",

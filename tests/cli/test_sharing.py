@@ -86,7 +86,7 @@ def test_errors_say_what_and_what_to_do(granted: Terminal, record: Path, tmp_pat
     salus.bad(*ALICE, "record", "show", "zz", reason="bad-encoding")
     assert "record list" in salus.bad(*ALICE, "record", "get", "00" * 16, reason="unknown-record")
     salus.bad(*HOSPITAL, "share", "request", "00" * 16, "--purpose", "treatment", reason="unknown-record")
-    salus.bad(*HOSPITAL, "share", "request", "00" * 16, "--purpose", "emergency", reason="bad-purpose")
+    salus.bad(*HOSPITAL, "share", "request", "00" * 16, "--purpose", "emergency", reason="usage", status=2)
     salus.bad(*ALICE, "share", "list", reason="failed")
     salus.bad(*HOSPITAL, "attribute", "request-key", "role:king@2025", reason="no-attribute")
     assert salus(*ALICE, "record", "get", "00" * 16, "--range", "9-2").status == 2

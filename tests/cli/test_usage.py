@@ -20,7 +20,8 @@ from support.embedded import DOCTOR
 HELPS = dict(helps())
 COMMANDS = sorted(HELPS)
 ISSUED = """
-demo; network init; network status; network verify; party enrol; party list; party revoke; doctor list;
+demo; network init; network status; network verify; party enrol; party list; party revoke; party suspend;
+party reinstate; doctor list;
 wallet create; wallet backup; wallet restore; wallet show; wallet remember; wallet forget;
 credential list; credential renew; slot publish; slot list; slot cancel;
 consultation request; consultation queue; consultation open; consultation treat; consultation decline; consultation replies;

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import sqlite3
 import sys
 import traceback
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from salus.cli.main import FAILED, INTERRUPTED
 from salus.errors import (
+    REASONS,
     ConfigError,
     ConsensusError,
     DamagedFile,
@@ -56,6 +59,8 @@ _KINDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (ConsensusError, "consensus"),
     (SalusError, "failed"),
 )
+_TIME_MS: Final = re.compile(r"(?<![\w.])[12][0-9]{12}(?![\w.])")
+"""UTC milliseconds between the years 2001 and 2065, as ledger and nodes write them."""
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -75,7 +80,7 @@ def describe(error: BaseException) -> tuple[str, str]:
     if isinstance(error, CommandFailed):
         return error.reason, one_line(str(error))
     if isinstance(error, Refused):
-        return error.reason, one_line(str(error))
+        return error.reason, one_line(_of_refusal(error))
     for kind, reason in _KINDS:
         if isinstance(error, kind):
             return reason, one_line(str(error))
@@ -89,6 +94,16 @@ def describe(error: BaseException) -> tuple[str, str]:
     where = "".join(f" in {frame.name} ({frame.filename}:{frame.lineno})" for frame in place)
     # the text of a foreign error may quote what it was given
     return "internal", f"a fault of this program: {type(error).__name__}{where}; please report it (--verbose shows more)"
+
+
+def _of_refusal(refused: Refused) -> str:
+    """A refusal for people: times as dates, and where only a name is given, what is the matter with it."""
+    detail = _TIME_MS.sub(
+        lambda found: f"{datetime.fromtimestamp(int(found[0]) / 1000, UTC):%Y-%m-%d %H:%M:%S UTC}", refused.detail
+    )
+    if detail and " " not in detail:
+        return f"{refused.reason}: {detail}: {REASONS[refused.reason]}"
+    return f"{refused.reason}: {detail or REASONS[refused.reason]}"
 
 
 def report(reason: str, message: str, as_json: bool, extra: dict[str, Any] | None = None) -> None:

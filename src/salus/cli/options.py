@@ -99,7 +99,11 @@ def command(
         def run(context: typer.Context, **values: Any) -> int:
             arguments = {p.name: values.pop(p.name) for p in own}
             session = Session(_given(context, values))
-            return session.carry_out(lambda: function(session, **arguments))
+            try:
+                return session.carry_out(lambda: function(session, **arguments))
+            except typer.BadParameter as error:
+                error.ctx = error.ctx or context  # its message names the command
+                raise
 
         run.__doc__ = function.__doc__
         examples = [example] if isinstance(example, str) else example

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import typer
+
 from salus.cli.failures import CommandFailed, one_line, report_error, report_interruption
 from salus.cli.main import FAILED, OK
 from salus.cli.progress import ProgressDisplay
@@ -95,6 +97,8 @@ class Session:
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             raise SystemExit(report_interruption(self.given.as_json, self.extra)) from None
+        except typer.BadParameter:  # options that do not go together: used wrongly
+            raise
         except Exception as error:  # noqa: BLE001 - the one place where errors become words and a status
             return report_error(error, self.given.as_json, self.given.verbose, self.extra)
         return self._print(result)

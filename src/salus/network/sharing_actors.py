@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from salus.errors import StorageError
+from salus.files import read_bounded
 from salus.ledger.kinds.sharing.messages.shares import WAITING
 from salus.ledger.kinds.sharing.share_state import DENIED, Share
 from salus.network.sharing_results import (
@@ -21,7 +22,7 @@ from salus.network.sharing_results import (
     share_result,
     whole_id,
 )
-from salus.records.crypt4gh_keys import read_public_key
+from salus.records.crypt4gh_keys import read_private_key, read_public_key
 from salus.terminal.sharing.desk import SharingDesk
 from salus.terminal.sharing.owner import Putting
 from salus.terminal.sharing.scopes import OWNER_SECRET
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from salus.terminal.bodies import Progress
     from salus.terminal.wallet import Wallet
 
+PASSPHRASE_FILE_BYTES_MAX: Final = 4096
 REFUSED_BY_OWNER: Final = "refused-by-owner"
 
 
@@ -68,8 +70,14 @@ class OwnerCommands(_Sharing):
         discoverable: bool = False,
         supersedes: str = "",
         whole_category: bool = False,
+        crypt4gh_key: str = "",
+        crypt4gh_passphrase_file: str = "",
     ) -> Result:
-        """Encrypt files, put them in clouds and their keys on the ledger, under a policy."""
+        """Encrypt files, put them in clouds and their keys on the ledger, under a policy.
+
+        :param crypt4gh_key: file with the private key for which the files are Crypt4GH files.
+        :param crypt4gh_passphrase_file: its first line opens that key.
+        """
         owner = self._desk.owner
         older = None
         if supersedes:
@@ -77,7 +85,9 @@ class OwnerCommands(_Sharing):
         wanted = Putting(
             policy, category or None, period or None, tuple(keywords), discoverable, older, whole_category
         )  # fmt: skip
-        return {"records": [record_result(e) for e in owner.put([Path(p) for p in paths], wanted, self._progress)]}
+        private = _private_key(crypt4gh_key, crypt4gh_passphrase_file) if crypt4gh_key else None
+        put = owner.put([Path(p) for p in paths], wanted, self._progress, private)
+        return {"records": [record_result(e) for e in put]}
 
     def list_records(self) -> Result:
         """This wallet's records."""
@@ -151,6 +161,11 @@ class OwnerCommands(_Sharing):
         """Delegate quarters of a category to a policy."""
         made = self._desk.delegating.create(to, category, first, last, expires_ms)
         return {"delegations": [delegation_result(e) for e in made]}
+
+    def create_whole_delegation(self, to: str, category: str, year: int, expires_ms: int) -> Result:
+        """Delegate the scope for all quarters of a category to a policy."""
+        made = self._desk.delegating.create_whole(to, category, year, expires_ms)
+        return {"delegations": [delegation_result(made)]}
 
     def list_delegations(self) -> Result:
         """This wallet's delegations."""
@@ -254,11 +269,13 @@ class ReaderCommands(OwnerCommands):
     def share_request(self, rids: list[str], purpose: str, emergency: str = "", through: str = "") -> Result:
         """Ask for records, and wait until each is decided.
 
-        :param through: id of a delegation, whole: ask through it and nothing else.
+        :param through: id of a delegation: ask through it and nothing else.
         """
         institution = self._desk.institution
-        delegation = whole_id(through, 32, "delegation") if through else None
-        asked = institution.request([whole_id(rid, 16, "record") for rid in rids], purpose, emergency, delegation)
+        named = [whole_id(rid, 16, "record") for rid in rids]
+        known = (delegation for rid in named for delegation in institution.ways(rid))
+        delegation = resolve(through, 32, known, "delegation") if through else None
+        asked = institution.request(named, purpose, emergency, delegation)
         return {"shares": [self._explained(e.share, institution.decided(e.share)) for e in asked]}
 
     def share_list(self) -> Result:
@@ -324,3 +341,10 @@ class ReaderCommands(OwnerCommands):
         if self._shares:
             self._desk.institution.resume()
         return {"finished": self._resume_owner()}
+
+
+def _private_key(file: str, passphrase_file: str) -> bytes:
+    if not passphrase_file:
+        return read_private_key(Path(file))
+    lines = read_bounded(Path(passphrase_file), PASSPHRASE_FILE_BYTES_MAX, "the passphrase of the Crypt4GH key").splitlines()
+    return read_private_key(Path(file), lines[0].decode(errors="replace") if lines else "")

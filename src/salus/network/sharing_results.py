@@ -26,8 +26,9 @@ def resolve(text: str, size: int, known: Iterable[bytes], what: str) -> bytes:
         return whole_id(text, size, what)
     digits = len(text) >= PREFIX_MIN and all(c in "0123456789abcdef" for c in text)
     refuse_unless(digits, "bad-encoding", f"the id of a {what} has {2 * size} hexadecimal digits; write {PREFIX_MIN} at least")
-    matching = [one for one in known if one.hex().startswith(text)]
-    refuse_unless(len(matching) == 1, "not-found", f"{len(matching)} ids of a {what} begin with {text[:64]}")
+    matching = list(dict.fromkeys(one for one in known if one.hex().startswith(text)))
+    refuse_unless(bool(matching), "not-found", f"no {what} known here begins with {text[:64]}; list them, or write the id whole")
+    refuse_unless(len(matching) == 1, "not-found", f"{len(matching)} ids of a {what} begin with {text[:64]}; write more digits")
     return matching[0]
 
 

@@ -28,8 +28,8 @@ def explain(
     No wallet is opened: policies, grants of attributes and delegations are public.
     """
     from salus.ledger.reading import ProvenView
-    from salus.network.sharing_results import resolve
-    from salus.terminal.sharing.access import access_of
+    from salus.network.sharing_results import obstacle_result, resolve
+    from salus.terminal.sharing.access import access_of, obstacles
 
     record = resolve(rid, 16, (), "record")
     who = session.who()
@@ -37,7 +37,9 @@ def explain(
         client = network.client()
         client.refresh()
         name = _institution(client, who)
-        found = access_of(ProvenView(client), name, record, client.time_ms)
+        view = ProvenView(client)
+        found = access_of(view, name, record, client.time_ms)
+        closed = obstacles(view, name, record, client.time_ms, emergency=False)
     ways = [
         {
             "delegation": delegation.hex(), "to": made.policy().text, "outcome": outcome, "emergency": made.is_emergency(),
@@ -54,6 +56,7 @@ def explain(
         "outcome": found["outcome"] if found["outcome"] == "policy" or through is None else through["outcome"],
         "by_policy": explained(found["by_policy"]) if found["by_policy"] is not None else None,
         "delegations": ways,
+        "why": [obstacle_result(one) for one in closed],
     }
 
     def show(screen: Screen) -> None:
@@ -67,6 +70,8 @@ def explain(
             )
             if way["outcome"] == "unsatisfied":
                 screen.line("  missing: " + ", ".join(way["explanation"]["missing"]))
+        for remark in dict.fromkeys(remark for one in closed for remark in one.remarks):
+            screen.line(f"Note: {remark}.")
 
     return Result(data, show)
 
@@ -89,4 +94,4 @@ def _institution(client: LedgerClient, who: str) -> str:
     for name in names:
         if who in (name, f"institution-{slug(name)}"):
             return name
-    raise CommandFailed("failed", f"{who} is no institution on the ledger; there are: {', '.join(names)}")
+    raise CommandFailed("unknown-party", f"{who} is no institution on the ledger; there are: {', '.join(names)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from salus.cli.failures import CommandFailed
 from salus.cli.options import command, group
 from salus.cli.screen import Screen, day_and_time
 from salus.cli.session import Result, Session
+
+if TYPE_CHECKING:
+    from salus.network.embedded import EmbeddedNetwork
 
 APP = group("attribute", "Attributes of institutions: granted by the centre, keys issued by a quorum of nodes.")
 GRANT_DAYS = 365
@@ -24,7 +27,8 @@ def parse_years(text: str) -> str:
 
     :raises typer.BadParameter: they are none.
     """
-    if text not in ("", "none") and not re.fullmatch(r"[0-9]{4}(-[0-9]{4})?", text):
+    first, _, last = text.partition("-")
+    if text not in ("", "none") and not (re.fullmatch(r"[0-9]{4}(-[0-9]{4})?", text) and first <= (last or first)):
         raise typer.BadParameter(f"{text!r} are no years; write 2026, 2024-2026 or none.")
     return text
 
@@ -53,6 +57,7 @@ def grant(
     """Grant an institution attributes on the ledger, as the centre's operator."""
     first, last = _years(years)
     with session.network() as network:
+        _check_known(network, institution)
         session.progress.stage("granting")
         until_ms = expiry(expires, GRANT_DAYS)
         done = network.centre.grant_attributes(institution, attributes, first, last, until_ms)
@@ -83,6 +88,7 @@ def revoke(session: Session, institution: INSTITUTION, attributes: ATTRIBUTES) -
     Keys that were issued for them still satisfy policies; no new ones are issued, and nothing is served for them any more.
     """
     with session.network() as network:
+        _check_known(network, institution)
         session.progress.stage("revoking")
         done = network.centre.revoke_attributes(institution, attributes)
     data = {"institution": institution, "attributes": sorted(set(attributes)), "tx": done.hash.hex()}
@@ -105,9 +111,7 @@ def list_attributes(
         client = network.client()
         client.refresh()
         view = ProvenView(client)
-        names = [party.name for party in client.parties("institution") if not party.revoked_ms]
-        if institution and institution not in names:
-            raise CommandFailed("failed", f"no institution {institution} on the ledger; there are: {', '.join(names)}")
+        names = _check_known(network, institution)
         for name in [institution] if institution else names:
             suspended = is_suspended(view, name)
             for held in held_attributes(view, name, client.time_ms):
@@ -121,8 +125,21 @@ def list_attributes(
     def show(screen: Screen) -> None:
         rows = [(f["institution"], f["attribute"], _covered(f), day_and_time(f["expires_ms"])) for f in found]
         screen.table(("institution", "attribute", "years", "expires"), rows, "no attributes are granted")
+        for name in sorted({f["institution"] for f in found if f["suspended"]}):
+            screen.line(f"{name} is suspended: nodes and clouds refuse it.")
 
     return Result({"attributes": found}, show)
+
+
+def _check_known(network: EmbeddedNetwork, institution: str) -> list[str]:
+    """Names of the live institutions.
+
+    :raises CommandFailed: ``unknown-party`` if one is named that is not among them.
+    """
+    names = [party.name for party in network.client().parties("institution") if not party.revoked_ms]
+    if institution and institution not in names:
+        raise CommandFailed("unknown-party", f"no institution {institution} on the ledger; there are: {', '.join(names)}")
+    return names
 
 
 def _covered(held: dict[str, Any]) -> str:
@@ -143,4 +160,10 @@ def request_key(
     with session.person(READERS) as actor:
         session.progress.stage("asking the nodes")
         data = actor.do("request_key", {"attributes": attributes or []})
-    return Result(data, lambda screen: screen.line(f"{data['institution']} has a key of: {', '.join(data['attributes'])}"))
+
+    def show(screen: Screen) -> None:
+        screen.line(f"{data['institution']} has a key of: {', '.join(data['attributes'])}")
+        if data["liars"]:
+            screen.line("Named on the ledger for a bad partial key: " + ", ".join(data["liars"]))
+
+    return Result(data, show)

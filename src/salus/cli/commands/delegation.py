@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from salus.cli.commands.policy import PUBLIC, read_policy
-from salus.cli.commands.record import OWNERS, Category, _facts
+from salus.cli.commands.record import OWNERS, Category, _facts, parse_quarter
 from salus.cli.days import parse_day
 from salus.cli.options import command, group
 from salus.cli.screen import Screen, day_and_time
@@ -16,6 +16,7 @@ from salus.cli.session import Result, Session
 APP = group("delegation", "Let whoever satisfies a policy read a category; every read needs the nodes, and ends with revocation.")
 DAY_MS = 24 * 3600 * 1000
 DEFAULT_DAYS = 365
+
 ID = Annotated[str, typer.Argument(metavar="ID", show_default=False, help="As listed; eight digits of it are enough.")]
 EXPIRES = Annotated[
     str | None,
@@ -29,22 +30,52 @@ EXPIRES = Annotated[
     (
         "--home clinic --as alice delegation create --to role:doctor --category lab --from 2025Q1 --until 2025Q4",
         "--home clinic --as alice delegation create --to role:emergency --category condition --from 2026Q1 --until 2026Q1",
+        "--home clinic --as alice delegation create --to role:doctor --category lab --whole-category --year 2026",
     ),
 )
 def create(
     session: Session,
     to: Annotated[str, typer.Option("--to", metavar="POLICY", show_default=False, help="Who may read.")],
     category: Annotated[Category, typer.Option(metavar="C", show_default=False, help="Of records.")],
-    first: Annotated[str, typer.Option("--from", metavar="Q", show_default=False, help="First quarter, such as 2025Q1.")],
-    last: Annotated[str, typer.Option("--until", metavar="Q", show_default=False, help="Last quarter.")],
+    first: Annotated[
+        str, typer.Option("--from", metavar="Q", parser=parse_quarter, show_default=False, help="First quarter, such as 2025Q1.")
+    ] = "",
+    last: Annotated[
+        str, typer.Option("--until", metavar="Q", parser=parse_quarter, show_default=False, help="Last quarter.")
+    ] = "",
+    whole_category: Annotated[
+        bool, typer.Option("--whole-category", help="In place of quarters: records that were put with --whole-category.")
+    ] = False,
+    year: Annotated[
+        int | None,
+        typer.Option(
+            min=1900,
+            max=2199,
+            metavar="YEAR",
+            show_default=False,
+            help="With --whole-category: of attributes without a year; default: this one.",
+        ),
+    ] = None,
     expires: EXPIRES = None,
 ) -> Result:
-    """Delegate every quarter of a range, one transaction each; a policy with role:emergency is for emergencies."""
+    """Delegate every quarter of a range, one transaction each; a policy with role:emergency is for emergencies.
+
+    With --whole-category: the scope of all records of a category that were put so. They can be linked on the ledger.
+    """
+    from datetime import UTC, datetime
+
+    if whole_category == bool(first or last) or bool(first) != bool(last):
+        raise typer.BadParameter("name --from and --until, or --whole-category")
+    if year is not None and not whole_category:
+        raise typer.BadParameter("--year goes with --whole-category; a quarter has its own year")
     read_policy(to)
+    arguments = {"to": to, "category": category, "expires_ms": expiry(expires, DEFAULT_DAYS)}
     with session.person(OWNERS) as actor:
         session.progress.stage("delegating")
-        arguments = {"to": to, "category": category, "first": first, "last": last, "expires_ms": expiry(expires, DEFAULT_DAYS)}
-        data = actor.do("create_delegations", arguments)
+        if whole_category:
+            data = actor.do("create_whole_delegation", {**arguments, "year": year or datetime.now(UTC).year})
+        else:
+            data = actor.do("create_delegations", {**arguments, "first": first, "last": last})
 
     def show(screen: Screen) -> None:
         for d in data["delegations"]:

@@ -120,8 +120,12 @@ def make_wallet(session: Session, network: EmbeddedNetwork, role: str, name: str
 @command(APP, "list", "--home clinic party list")
 def list_parties(session: Session) -> Result:
     """List institutions, nodes, clouds and doctors on the ledger, and the patients whom the centre has enrolled."""
+    from salus.ledger.kinds.sharing.attributes import is_suspended
+    from salus.ledger.reading import ProvenView
+
     with session.network() as network:
         ledger = network.client()
+        view = ProvenView(ledger)
         parties: list[dict[str, Any]] = [
             {
                 "role": p.role,
@@ -129,6 +133,7 @@ def list_parties(session: Session) -> Result:
                 "display_name": p.display_name,
                 "registered_ms": p.registered_ms,
                 "revoked_ms": p.revoked_ms,
+                "suspended": p.role == "institution" and is_suspended(view, p.name),
             }
             for role in LISTED_ROLES
             for p in ledger.parties(role)
@@ -137,9 +142,12 @@ def list_parties(session: Session) -> Result:
 
     def show(screen: Screen) -> None:
         rows = [
-            (p["role"], p["name"], p["display_name"], day_and_time(p["registered_ms"]), day_and_time(p["revoked_ms"]))
+            (
+                p["role"], p["name"], p["display_name"], day_and_time(p["registered_ms"]),
+                "suspended" if p["suspended"] and not p["revoked_ms"] else day_and_time(p["revoked_ms"]),
+            )
             for p in parties
-        ]
+        ]  # fmt: skip
         screen.table(("role", "name", "display name", "registered", "revoked"), rows, "no parties")
         screen.line()
         screen.table(("patients (known to the centre alone)",), [(name,) for name in patients], "no patients")
@@ -166,6 +174,50 @@ def revoke(
             heights = [network.centre.revoke_member(found, name).height]
     data = {"role": found, "name": name, "revoked": True, "height": max(heights)}
     return Result(data, lambda screen: screen.line(f"Revoked {found} {name} in block {data['height']}."))
+
+
+NODES = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--node", metavar="NODE", show_default=False, help="Whose vote; again for more. Default: every node of this home."
+    ),
+]
+INSTITUTION = Annotated[str, typer.Argument(metavar="INSTITUTION", show_default=False, help="E.g. st-anne/board.")]
+
+
+@command(
+    APP,
+    "suspend",
+    ("--home clinic party suspend st-anne/board", "--home clinic party suspend st-anne/board --node lakeside/node-3"),
+)
+def suspend(session: Session, institution: INSTITUTION, node: NODES = None) -> Result:
+    """Sign against an institution, as the operator of nodes.
+
+    While more than a third of the seats has signed, nodes and clouds refuse whatever it asks for, shares granted before included.
+    """
+    return _vote(session, institution, node, against=True)
+
+
+@command(APP, "reinstate", "--home clinic party reinstate st-anne/board")
+def reinstate(session: Session, institution: INSTITUTION, node: NODES = None) -> Result:
+    """Take back what nodes of this home have signed against an institution, as their operator."""
+    return _vote(session, institution, node, against=False)
+
+
+def _vote(session: Session, institution: str, nodes: list[str] | None, *, against: bool) -> Result:
+    from salus.network.suspending import vote
+
+    with session.network() as network:
+        session.progress.stage("voting")
+        data = vote(network, institution, nodes or [], against=against)
+
+    def show(screen: Screen) -> None:
+        said = "against it" if against else "for it again"
+        screen.line(f"{', '.join(data['voted'])} signed {said}." if data["voted"] else "These nodes have said so already.")
+        state = "is suspended" if data["suspended"] else "is not suspended"
+        screen.line(f"{institution} {state}: {len(data['against'])} of {data['seats']} seats have signed against it.")
+
+    return Result(data, show)
 
 
 def _role_of(network: EmbeddedNetwork, name: str) -> str:

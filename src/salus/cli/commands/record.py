@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,6 +30,16 @@ def parse_range(text: str) -> str:
     return text
 
 
+def parse_quarter(text: str) -> str:
+    """A quarter.
+
+    :raises typer.BadParameter: it is none.
+    """
+    if text and not re.fullmatch(r"[0-9]{4}Q[1-4]", text):
+        raise typer.BadParameter(f"{text!r} is no quarter; write 2025Q3.")
+    return text
+
+
 RID = Annotated[
     str, typer.Argument(metavar="RID", show_default=False, help="As listed by record list; eight digits of it are enough.")
 ]
@@ -40,6 +51,7 @@ RID = Annotated[
     (
         "--home clinic --as alice record put summary.json --policy 'role:doctor and dept:cardiology'",
         "--home clinic --as alice record put scan.dcm --category imaging --keyword fracture --discoverable",
+        "--home clinic --as alice record put genome.vcf.c4gh --crypt4gh-key alice.sec --category genomics",
     ),
 )
 def put(
@@ -50,7 +62,10 @@ def put(
     ] = "",
     category: Annotated[Category | None, typer.Option(metavar="C", show_default=False, help="Default: as the file says.")] = None,
     period: Annotated[
-        str, typer.Option(metavar="QUARTER", show_default=False, help="E.g. 2025Q3; default: of the file's clinical date.")
+        str,
+        typer.Option(
+            metavar="QUARTER", parser=parse_quarter, show_default=False, help="E.g. 2025Q3; default: of the file's clinical date."
+        ),
     ] = "",
     keyword: Annotated[
         list[str] | None, typer.Option(metavar="W", show_default=False, help="A word to find it by, beside those in the file.")
@@ -62,11 +77,22 @@ def put(
     whole_category: Annotated[
         bool, typer.Option("--whole-category", help="One scope for all quarters: its records can be linked on the ledger.")
     ] = False,
+    crypt4gh_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="KEY", show_default=False, help="The files are Crypt4GH files for this private key; what is in them is put."
+        ),
+    ] = None,
+    crypt4gh_passphrase_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", show_default=False, help="Its first line opens that key.")
+    ] = None,
 ) -> Result:
     """Encrypt records, put them into clouds and their keys on the ledger; waits until each is stored.
 
     A file's category, quarter and keywords come from the file itself. What was interrupted is finished by the next command.
     """
+    if supersedes and len(files) > 1:
+        raise typer.BadParameter("one file supersedes one record")
     if policy:
         read_policy(policy)
     for path in files:
@@ -80,6 +106,7 @@ def put(
                 "paths": [str(p) for p in files], "policy": policy, "category": category or "", "period": period,
                 "keywords": keyword or [], "discoverable": discoverable, "supersedes": supersedes,
                 "whole_category": whole_category,
+                "crypt4gh_key": str(crypt4gh_key or ""), "crypt4gh_passphrase_file": str(crypt4gh_passphrase_file or ""),
             },
         )  # fmt: skip
 
@@ -157,9 +184,13 @@ def get(
     with session.person(OWNERS) as actor:
         session.progress.stage("fetching")
         data = actor.do("get_record", {"rid": rid, "out": str(out) if out else "", "start": start, "stop": stop})
-    return Result(
-        data, lambda screen: screen.facts({"written to": data["path"], "bytes": data["bytes"], "SHA-256": data["sha256"]})
-    )
+
+    def show(screen: Screen) -> None:
+        screen.facts({"written to": data["path"], "bytes": data["bytes"], "SHA-256": data["sha256"]})
+        for cloud, why in data["passed_over"].items():
+            screen.line(f"Passed over {cloud}: {why}")
+
+    return Result(data, show)
 
 
 @command(APP, "policy", "--home clinic --as alice record policy 5d41402a 'role:doctor or role:nurse'")

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from salus.cli.failures import CommandFailed
 from salus.cli.options import command, group
 from salus.cli.screen import Screen, day_and_time
 from salus.cli.session import Result, Session
@@ -33,19 +32,38 @@ def request(
     emergency: Annotated[
         str, typer.Option(metavar="REASON", show_default=False, help="Why there is no time to ask; its owner sees it at once.")
     ] = "",
+    through: Annotated[
+        str,
+        typer.Option(
+            metavar="ID", show_default=False, help="Only through this delegation (as access explain lists them), or not."
+        ),
+    ] = "",
 ) -> Result:
-    """Ask for records; waits until each is granted, denied, or put into its owner's inbox."""
+    """Ask for records; waits until each is granted, denied, or put into its owner's inbox.
+
+    What is denied or waits is explained: which attributes are missing, or which delegation has expired or was revoked.
+    Exit status 1: one is denied.
+    """
     if bool(emergency.strip()) != (purpose == "emergency"):
-        raise CommandFailed("bad-purpose", "--purpose emergency and --emergency REASON go together, and with nothing else")
+        raise typer.BadParameter("--purpose emergency and --emergency REASON go together, and with nothing else")
     with session.person(READERS) as actor:
         session.progress.stage("asking")
-        data = actor.do("share_request", {"rids": rids, "purpose": purpose, "emergency": emergency})
-    return Result(data, lambda screen: _table(screen, data["shares"], "nothing was asked for"))
+        data = actor.do("share_request", {"rids": rids, "purpose": purpose, "emergency": emergency, "through": through})
+    denied = [share for share in data["shares"] if share["status"] == "denied"]
+    failure = None
+    if denied:
+        why = "; ".join(obstacle["told"] for obstacle in denied[0]["why"])
+        said = f"{len(denied)} of {len(data['shares'])} were denied: {why or denied[0]['reason']}"
+        failure = (denied[0]["reason"] or "not-granted", said)
+    return Result(data, lambda screen: _table(screen, data["shares"], "nothing was asked for"), failure)
 
 
 def _table(screen: Screen, shares: list[dict[str, Any]], empty: str) -> None:
     rows = [(s["id"][:16], s["rid"], s["purpose"], _state(s), day_and_time(s["asked_ms"])) for s in shares]
     screen.table(("share", "record", "purpose", "state", "asked"), rows, empty)
+    for share in shares:
+        for obstacle in share["why"]:
+            screen.line(f"{share['id'][:16]}  {obstacle['told']}")
 
 
 def _state(share: dict[str, Any]) -> str:
@@ -87,5 +105,7 @@ def get(
         )  # fmt: skip
         if data["liars"]:
             screen.line("Named on the ledger for a false partial: " + ", ".join(data["liars"]))
+        for cloud, why in data["passed_over"].items():
+            screen.line(f"Passed over {cloud}: {why}")
 
     return Result(data, show)

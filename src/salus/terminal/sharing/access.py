@@ -80,29 +80,32 @@ def access_of(view: StateView, institution: str, rid: bytes, time_ms: int) -> di
     }
 
 
-def obstacles(view: StateView, institution: str, rid: bytes, time_ms: int, *, emergency: bool) -> tuple[Obstacle, ...]:
+def obstacles(
+    view: StateView, institution: str, rid: bytes, time_ms: int, *, emergency: bool, through: bytes | None = None
+) -> tuple[Obstacle, ...]:
     """What stands between an institution and a record: one obstacle a way; none if one of the ways is open.
 
-    :param emergency: whether a reason for an emergency is given.
+    :param emergency: whether a reason for an emergency is given. :param through: this delegation alone.
     """
     record = RECORDS.need(view, rid)
     standing = _standing(view, institution, record)
     if standing:
         return (Obstacle(STANDING, standing),)
     found: list[Obstacle] = []
-    policy = sharing_policy_of(view, rid)
+    policy = sharing_policy_of(view, rid) if through is None else None
     if policy is not None:
         if decide(view, time_ms, institution, record, None, emergency=False) in LET_THROUGH:
             return ()
         found.append(_unsatisfied(view, institution, policy, time_ms, Obstacle(POLICY, "unsatisfied")))
-    for name, delegation in delegations_of(view, record.scope)[:OBSTACLES_MAX]:
+    ways = delegations_of(view, record.scope)[:OBSTACLES_MAX] if through is None else [(through, DELEGATIONS.get(view, through))]
+    for name, delegation in ways:
         outcome = decide(view, time_ms, institution, record, name, emergency=emergency)
         if outcome in LET_THROUGH:
             return ()
         closed = Obstacle(DELEGATION, outcome, name)
-        found.append(
-            _unsatisfied(view, institution, delegation.policy(), time_ms, closed) if outcome == "unsatisfied" else closed
-        )
+        if outcome == "unsatisfied" and delegation is not None:
+            closed = _unsatisfied(view, institution, delegation.policy(), time_ms, closed)
+        found.append(closed)
     return tuple(found)
 
 

@@ -31,7 +31,7 @@ from salus.ledger.kinds.sharing.messages.delegations import DelegationCreation, 
 from salus.ledger.sharing_api import ATTACH_DELEGATION, AttachDelegation
 from salus.ledger.state import StateView
 from salus.ledger.transactions import MAX_TRANSACTION_BYTES
-from salus.records.scope import periods_between, year_of
+from salus.records.scope import WHOLE_CATEGORY, periods_between, year_of
 from salus.search.index_keys import BY_DELEGATION, seal_index_key
 from salus.symmetric import Random
 from salus.terminal.bodies import OUTGOING
@@ -74,12 +74,30 @@ class Delegating:
         """Delegate every quarter from ``first`` to ``last`` to a policy; attributes without a year get that of the quarter.
 
         :param expires_ms: block time at which they end.
-        :raises Refused: of policy and periods; ``too-far-ahead``, ``quota``. Quarters before the refused one are delegated.
+        :raises Refused: of policy and periods; ``too-far-ahead``, ``quota``. Quarters before the refused one are delegated: the
+            message names them.
         """
         wanted = parse(policy).require_no_owner()
         periods = list(periods_between(first, last))
         refuse_unless(len(periods) <= QUARTERS_MAX, "too-large", f"at most {QUARTERS_MAX} quarters at a time")
-        return [self.create_one(wanted.in_year(year_of(period)), category, period, expires_ms) for period in periods]
+        made: list[DelegationEntry] = []
+        for period in periods:
+            try:
+                made.append(self.create_one(wanted.in_year(year_of(period)), category, period, expires_ms))
+            except Refused as refused:
+                if not made:
+                    raise
+                done = ", ".join(entry.period for entry in made)
+                raise Refused(refused.reason, f"{period}: {refused.detail}; delegated before it: {done}") from None
+        return made
+
+    def create_whole(self, policy: str, category: str, year: int, expires_ms: int) -> DelegationEntry:
+        """Delegate the scope for all quarters of a category, which holds the records that were put into it.
+
+        :param year: of attributes without one: there is no quarter to take it from.
+        """
+        wanted = parse(policy).require_no_owner().in_year(year)
+        return self.create_one(wanted, category, WHOLE_CATEGORY, expires_ms)
 
     def create_one(self, policy: Policy, category: str, period: str, expires_ms: int) -> DelegationEntry:
         """Delegate one scope to a policy."""
@@ -192,7 +210,16 @@ class Delegating:
                     done.append(self._submit(entry, raw))
             else:
                 self._shelf.remove(_name(entry.delegation))
+        self._drop_orphans()
         return done
+
+    def _drop_orphans(self) -> None:
+        """Transactions that were interrupted before their entry was written: they never left."""
+        if self._outgoing.is_dir():
+            known = {_name(entry.delegation) for entry in self.delegations() if entry.state == SENT}
+            for path in self._outgoing.glob("delegation-*"):
+                if path.name not in known:
+                    path.unlink(missing_ok=True)
 
 
 def _name(delegation: bytes) -> str:

@@ -207,9 +207,16 @@ class InstitutionTerminal:
                 return delegation
         return None
 
+    def ways(self, rid: bytes) -> list[bytes]:
+        """Delegations of a record's scope, open to this institution or not, the newest first."""
+        view = self._nodes.view()
+        return [name for name, _ in delegations_of(view, find_record(view, rid).scope)]
+
     def obstacles(self, share: Share) -> tuple[Obstacle, ...]:
         """What stands between this institution and a share that was not granted, as the ledger is now."""
-        return obstacles(self._nodes.view(), self.name, share.rid, self._nodes.ledger.time_ms, emergency=bool(share.emergency))
+        emergency = bool(share.emergency)
+        time_ms = self._nodes.ledger.time_ms
+        return obstacles(self._nodes.view(), self.name, share.rid, time_ms, emergency=emergency, through=share.delegation)
 
     # --- looking and opening ---
 

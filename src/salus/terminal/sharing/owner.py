@@ -43,7 +43,7 @@ from salus.records.payload import safe_file_name
 from salus.records.record import draw_key, draw_salt, record_id
 from salus.records.scope import WHOLE_CATEGORY, year_of
 from salus.search import keyword
-from salus.search.extraction import Extraction, extract
+from salus.search.extraction import Extraction, extract, extract_bytes
 from salus.search.tags import WORDS_MAX, make_tags
 from salus.symmetric import Random
 from salus.terminal.bodies import OUTGOING, Payload, Progress, no_progress
@@ -51,7 +51,7 @@ from salus.terminal.sharing.bodies import RecordBodies
 from salus.terminal.sharing.entries import ERASED, PROBLEM_BYTES_MAX, SENT, STORED, SUPERSEDED, RecordEntry
 from salus.terminal.sharing.making import Making
 from salus.terminal.sharing.nodes import Nodes
-from salus.terminal.sharing.plaintexts import decrypted
+from salus.terminal.sharing.plaintexts import Imported, Plaintext, decrypted
 from salus.terminal.sharing.reading import Opened, Reading, verified_capsule
 from salus.terminal.sharing.scopes import OpenScope, Scopes
 from salus.terminal.sharing.shelf import Shelf
@@ -86,6 +86,10 @@ class _Prepared(msgspec.Struct, frozen=True):
     found: Extraction
     sharing: Policy | None
     version: int
+    imported: Imported | None
+
+    def open(self) -> contextlib.AbstractContextManager[Plaintext]:
+        return Payload(self.path) if self.imported is None else self.imported.open()
 
 
 class OwnerTerminal:
@@ -167,23 +171,28 @@ class OwnerTerminal:
 
     # --- putting ---
 
-    def put(self, paths: Iterable[Path], wanted: Putting, progress: Progress = no_progress) -> list[RecordEntry]:
+    def put(
+        self, paths: Iterable[Path], wanted: Putting, progress: Progress = no_progress, crypt4gh_key: bytes | None = None
+    ) -> list[RecordEntry]:
         """Put files under a policy; words that are new to this terminal are ordered for all of them at once.
 
+        :param crypt4gh_key: the files are Crypt4GH files for this X25519 private key, 32 secret bytes; what is in them is put.
         :raises Refused: of the policy, category, words; ``quota``; what clouds and nodes refuse. Files before it are put.
         :raises TransportError: the outcome of one is open; :meth:`resume` finds out.
         """
-        prepared = [self._prepare(path, wanted) for path in paths]
+        prepared = [self._prepare(path, wanted, crypt4gh_key) for path in paths]
         refuse_unless(bool(prepared), "bad-encoding", "name a file")
         refuse_unless(wanted.supersedes is None or len(prepared) == 1, "bad-encoding", "one file supersedes one record")
         self._words.tokens((word for one in prepared for word in one.found.keywords), self._now_ms())
         return [self._put(one, wanted, progress) for one in prepared]
 
-    def _prepare(self, path: Path, wanted: Putting) -> _Prepared:
+    def _prepare(self, path: Path, wanted: Putting, crypt4gh_key: bytes | None) -> _Prepared:
         with Payload(path):  # it can be read, and is a regular file
             pass
+        imported = None if crypt4gh_key is None else Imported(path, crypt4gh_key)
         today = datetime.fromtimestamp(self._now_ms() / 1000, UTC).date()
-        category, quarter = clinical.choose(clinical.derive(path), today, wanted.category, wanted.period)
+        facts = clinical.derive(path) if imported is None else clinical.derive_bytes(imported.head, imported.name)
+        category, quarter = clinical.choose(facts, today, wanted.category, wanted.period)
         version = 1
         if wanted.supersedes is not None:
             older = self.entry(wanted.supersedes)
@@ -195,7 +204,8 @@ class OwnerTerminal:
             own += keyword.own_keywords(text)
         own = list(dict.fromkeys(own))
         refuse_unless(len(own) <= WORDS_MAX, "too-large", f"a record has at most {WORDS_MAX} keywords; {len(own)} are your own")
-        return _Prepared(path, category, quarter, extract(path, own), sharing, version)
+        found = extract(path, own) if imported is None else extract_bytes(imported.head, imported.name, own)
+        return _Prepared(path, category, quarter, found, sharing, version, imported)
 
     def _put(self, one: _Prepared, wanted: Putting, progress: Progress) -> RecordEntry:
         whole = wanted.whole_category
@@ -204,7 +214,7 @@ class OwnerTerminal:
         scope = self._scopes.open(one.category, WHOLE_CATEGORY if whole else one.quarter, self._now_ms())
         salt, key = draw_salt(self._random), draw_key(self._random)
         rid = record_id(self._nodes.network, scope.signer.scope, salt)
-        with Payload(one.path) as payload:
+        with one.open() as payload:
             self._bodies.check_room(payload.file_name, payload.size_bytes)
             view = self._nodes.view()
             content = self._making.content(

@@ -1,7 +1,7 @@
-"""What a body is made of: a file, or another body that is decrypted while it is read.
+"""What a body is made of: a file, or what is encrypted already (another body, a Crypt4GH file) and decrypted while it is read.
 
-A rotation reads the old body so: its ciphertext is verified first, and its plaintext passes through memory alone. Nothing of it
-is ever on a disk, whatever kills the terminal meanwhile.
+Of what is encrypted already, the plaintext passes through memory alone: nothing of it is ever on a disk, whatever kills the
+terminal meanwhile.
 """
 
 from __future__ import annotations
@@ -11,13 +11,19 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Final, Protocol
 
 import msgspec
 
+from salus.records.crypt4gh import Crypt4ghSource
+from salus.records.file import recognise_bytes
+from salus.records.info import PARSE_BYTES_MAX
 from salus.records.record import decrypt_record
 from salus.records.streams import Source, open_source
 from salus.terminal.sharing.reading import Opened
+from salus.transport import PART_BYTES
+
+SUFFIX: Final = ".c4gh"
 
 
 class Plaintext(Protocol):
@@ -50,6 +56,38 @@ class Decrypted(msgspec.Struct, frozen=True):
     size_bytes: int
     media_type: str
     file_name: str
+
+
+class Imported:
+    """A Crypt4GH file for this owner's key, read through once: every segment opens, its size and first bytes are known.
+
+    :param key: X25519 private key, 32 secret bytes.
+    :ivar name: of the file, without ``.c4gh``. :ivar size_bytes: of the plaintext. :ivar head: as much of it as is ever parsed.
+    :raises Refused: ``bad-container``: malformed, damaged, or for another key. :raises StorageError: it cannot be read.
+    """
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        self._path = path
+        self._key = key
+        self.name = path.name.removesuffix(SUFFIX) or path.name
+        self.size_bytes = 0
+        head = bytearray()
+        with open_source(path) as stream:
+            source = Crypt4ghSource(stream, key)
+            while data := source.read(PART_BYTES):
+                self.size_bytes += len(data)
+                head += data[: PARSE_BYTES_MAX - len(head)]
+        self.head = bytes(head)
+        self.media_type = recognise_bytes(self.head, self.name).media_type
+
+    def __repr__(self) -> str:
+        return f"Imported({self._path.name})"
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Decrypted]:
+        """The plaintext, from its start."""
+        with open_source(self._path) as stream:
+            yield Decrypted(Crypt4ghSource(stream, self._key), self.size_bytes, self.media_type, self.name)
 
 
 @contextlib.contextmanager

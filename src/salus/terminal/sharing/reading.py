@@ -16,7 +16,7 @@ import msgspec
 
 from salus.abpre.capsules import VerifiedCapsule, take_unchecked
 from salus.cloud import sharing_messages as sm
-from salus.errors import Refused, StorageError, TransportError
+from salus.errors import Refused, StorageError, TransportError, refuse_unless
 from salus.files import erase, make_private_directory, replacing
 from salus.ledger.kinds.sharing.committee_state import committee_of, current_epoch
 from salus.ledger.kinds.sharing.records import Record, capsule_of, record_aad
@@ -108,8 +108,13 @@ class Reading:
     def write_range(self, opened: Opened, start: int, stop: int, out: Path) -> Path:
         """Plaintext bytes ``start`` up to ``stop`` alone, in time independent of the record's size (ranges).
 
-        :raises Refused: ``bad-body`` for a range outside the record.
+        :raises Refused: ``bad-range`` for a range outside the record; ``bad-body``, ``missing-body``.
         """
+        size_bytes = opened.metadata.body.plain_bytes
+        inside = 0 <= start < stop <= size_bytes
+        refuse_unless(
+            inside, "bad-range", f"the record has {size_bytes} bytes, counted from 0; {start}-{stop - 1} are not all there"
+        )
         fetch = self._bodies.segments(opened.metadata, opened.prove)
         with _replacing(out) as sink:
             decrypt_record_bytes(fetch, opened.key, opened.place, opened.metadata, start, stop, sink)

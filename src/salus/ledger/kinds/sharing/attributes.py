@@ -133,11 +133,8 @@ def satisfies(view: StateView, institution: str, policy: Policy, time_ms: int) -
 
 def is_suspended(view: StateView, institution: str) -> bool:
     """Whether more than a third of the seats has signed against an institution (attributes, step 6)."""
-    found = SUSPENSIONS.get(view, institution.encode())
-    if found is None or not found.against:
-        return False
-    names = {member.name for member in VALIDATORS.need(view, b"").members}
-    return 3 * len(names.intersection(found.against)) > len(names)
+    against = signed_against(view, institution)
+    return bool(against) and 3 * len(against) > len(VALIDATORS.need(view, b"").members)
 
 
 def counts(view: StateView, seat: Seat) -> bool:
@@ -149,6 +146,19 @@ def counts(view: StateView, seat: Seat) -> bool:
     party, node = PARTIES.get(view, party_key(NODE, seat.name)), NODES.get(view, seat.name.encode())
     live = party is not None and not party.revoked_ms and party.W == seat.W
     return live and node is not None and not is_suspended(view, node.institution)
+
+
+def signed_against(view: StateView, institution: str) -> tuple[str, ...]:
+    """Nodes with a seat that have signed against an institution."""
+    found = SUSPENSIONS.get(view, institution.encode())
+    seats = {member.name for member in VALIDATORS.need(view, b"").members}
+    return () if found is None else tuple(name for name in found.against if name in seats)
+
+
+def next_vote(view: StateView, institution: str, node: str) -> int:
+    """Sequence number of a node's next vote on an institution."""
+    last = LAST_VOTES.get(view, _vote_key(institution, node))
+    return 1 if last is None else last.sequence + 1
 
 
 class _Grant:
@@ -202,8 +212,7 @@ class _Vote:
         known = PARTIES.get(view, party_key(INSTITUTION, message.institution))
         refuse_unless(known is not None, "unknown-party", f"institution {message.institution}")
         node = seated_node(view, message.node)
-        last = LAST_VOTES.get(view, _vote_key(message))
-        expected = 1 if last is None else last.sequence + 1
+        expected = next_vote(view, message.institution, message.node)
         # An old vote, submitted again by anyone, must not take a newer one's place.
         refuse_unless(message.sequence == expected, "already-done", f"vote {expected} of {message.node} comes next")
         return [member_claim(context, node, message)]
@@ -215,12 +224,12 @@ class _Vote:
         names = {name for name in before.against if name != message.node} | ({message.node} if message.against else set())
         seats = {member.name for member in VALIDATORS.need(state, b"").members}
         SUSPENSIONS.put(state, raw, Suspension(tuple(sorted(names & seats))))
-        LAST_VOTES.put(state, _vote_key(message), LastVote(message.sequence))
+        LAST_VOTES.put(state, _vote_key(message.institution, message.node), LastVote(message.sequence))
         context.emit("institution.suspended" if is_suspended(state, message.institution) else "institution.voted", raw)
 
 
-def _vote_key(message: SuspensionVote) -> bytes:
-    return message.institution.encode() + b"\0" + message.node.encode()
+def _vote_key(institution: str, node: str) -> bytes:
+    return institution.encode() + b"\0" + node.encode()
 
 
 def _check_atoms(atoms: tuple[str, ...]) -> None:
