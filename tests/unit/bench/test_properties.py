@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from salus.bench.model import Context, Result
-from salus.bench.properties import PEERS, PROPERTIES, SCHEMES, properties
+from salus.bench.properties import PEERS, PROPERTIES, SCHEMES, SOURCES, properties
 
 PRINTED = {
     "keyword search": "nnnyny",
@@ -36,6 +36,10 @@ def test_every_system_has_a_cell_in_every_row():
     rows = properties(Context()).sections[0].records()
     assert all(row[name] for row in rows for name in (*PEERS, "salus", "salus_test", "seed_as_its_algorithms_are"))
     assert all(row[name] in ("yes", "no") for row in rows[:6] for name in (*SCHEMES, "seed_printed"))
+
+
+def test_every_system_has_sources():
+    assert {system for system, _, _ in SOURCES} == set(PEERS)
 
 
 def test_on_the_site_every_test_is_a_link():
