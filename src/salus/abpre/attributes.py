@@ -99,8 +99,11 @@ def own_attribute(scope: bytes) -> str:
 
 
 def scope_of(attribute: str) -> bytes | None:
-    """The scope x of an ``own:`` attribute, ``None`` for any other."""
-    return bytes.fromhex(attribute.removeprefix(OWN)) if attribute.startswith(OWN) else None
+    """The scope x of an ``own:`` attribute, ``None`` for any other text.
+
+    :raises Refused: ``bad-attribute`` for ``own:`` with anything but 64 lower-case hexadecimal digits: a scope has one name.
+    """
+    return bytes.fromhex(canonical_attribute(attribute).removeprefix(OWN)) if attribute.startswith(OWN) else None
 
 
 def year_of(attribute: str) -> int | None:
