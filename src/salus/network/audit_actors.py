@@ -123,7 +123,7 @@ def listed_entries(audited: AuditedAccess) -> list[Result]:
     listed = []
     for scope in audited.scopes:
         history = history_of(scope, audited.transactions)
-        policies = {span.since.number: span.text for span in history.policies}
+        policies = {span.since.number: span.text for span in history.spans()}
         policies |= {d.created.number: d.policy for d in history.delegations.values() if d.policy is not None}
         listed += [shown_entry(scope, entry) | {"policy": policies.get(entry.number, "")} for entry in scope.entries]
     return listed

@@ -63,18 +63,23 @@ class DelegationStory(msgspec.Struct):
 class History(msgspec.Struct):
     """A scope's stories, each in the order of the log.
 
-    :ivar supersedes: rid of the older record by that of the newer. :ivar unknown: entries whose policy is not known any more.
+    :ivar policies: of each record by its rid. :ivar supersedes: rid of the older record by that of the newer.
+    :ivar unknown: entries whose policy is not known any more.
     """
 
     records: dict[bytes, RecordStory] = msgspec.field(default_factory=dict)
-    policies: list[PolicySpan] = msgspec.field(default_factory=list)
+    policies: dict[bytes, list[PolicySpan]] = msgspec.field(default_factory=dict)
     delegations: dict[bytes, DelegationStory] = msgspec.field(default_factory=dict)
     supersedes: dict[bytes, bytes] = msgspec.field(default_factory=dict)
     unknown: int = 0
 
     def policy_at(self, rid: bytes, number: int) -> PolicySpan | None:
         """The sharing policy that a record had when entry ``number`` was made; None if it had none, or it is not known."""
-        return next((p for p in self.policies if p.rid == rid and p.covers(number)), None)
+        return next((span for span in self.policies.get(rid, ()) if span.covers(number)), None)
+
+    def spans(self) -> list[PolicySpan]:
+        """All sharing policies, record by record."""
+        return [span for spans in self.policies.values() for span in spans]
 
 
 def history_of(scope: AuditedScope, transactions: Mapping[bytes, bytes]) -> History:
@@ -121,7 +126,7 @@ def _change_policy(history: History, entry: AccessEntry, rid: bytes, text: str |
     if text is None:
         history.unknown += 1
     elif text:
-        history.policies.append(PolicySpan(rid, text, entry))
+        history.policies.setdefault(rid, []).append(PolicySpan(rid, text, entry))
 
 
 def _policy_of(raw: bytes | None, rid: bytes) -> str | None:

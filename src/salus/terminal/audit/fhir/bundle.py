@@ -76,7 +76,7 @@ def _put_scope(into: Collected, scope: AuditedScope, history: History) -> None:
     into.owner(scope)
     for story in history.records.values():
         into.record(scope, story, history.supersedes.get(story.rid))
-    for span in history.policies:
+    for span in history.spans():
         policy_consent(into, scope, span)
     for delegation in history.delegations.values():
         delegation_consent(into, scope, delegation)

@@ -49,7 +49,7 @@ def _targets(into: Collected, entry: AccessEntry, history: History) -> list[Reso
     if entry.delegation is not None:
         return [{"reference": into.url("Consent", delegation_key(entry.delegation))}]
     assert entry.rid is not None
-    began = [span for span in history.policies if span.rid == entry.rid and span.since.number == entry.number]
+    began = [span for span in history.policies.get(entry.rid, ()) if span.since.number == entry.number]
     consents: list[Resource] = [{"reference": into.url("Consent", policy_key(span))} for span in began]
     return [into.reference("DocumentReference", entry.rid), *consents]
 
@@ -62,5 +62,5 @@ def _entities(into: Collected, entry: AccessEntry, history: History) -> list[Res
         return [{"role": "removal", "what": into.reference("DocumentReference", entry.rid)}]
     if entry.act == PUT and entry.rid in history.supersedes:
         return [{"role": "revision", "what": into.reference("DocumentReference", history.supersedes[entry.rid])}]
-    ended = [s for s in history.policies if s.rid == entry.rid and s.until is not None and s.until.number == entry.number]
+    ended = [s for s in history.policies.get(entry.rid, ()) if s.until is not None and s.until.number == entry.number]
     return [{"role": "revision", "what": {"reference": into.url("Consent", policy_key(span))}} for span in ended]
