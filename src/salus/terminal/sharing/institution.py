@@ -30,7 +30,7 @@ from salus.ledger.kinds.sharing.constants import sharing_constants
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_member
 from salus.ledger.kinds.sharing.messages.keys import KeyAsked
 from salus.ledger.kinds.sharing.messages.shares import EMERGENCY, ITEMS_MAX, WAITING, ShareItem, ShareRequest
-from salus.ledger.kinds.sharing.records import find_record, sharing_policy
+from salus.ledger.kinds.sharing.records import Record, find_record, sharing_policy
 from salus.ledger.kinds.sharing.scopes import find_scope
 from salus.ledger.kinds.sharing.share_state import (
     DENIED,
@@ -60,6 +60,8 @@ from salus.terminal.sharing.shelf import Shelf
 from salus.terminal.wallet import Wallet
 
 _OPEN: Final = ("asked", "approved")
+READING_TRIES: Final = 3
+"""Readings of a record that its owner changes at the same time."""
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -249,9 +251,23 @@ class InstitutionTerminal:
         found = self.decided(share)
         if found.status != GRANTED:
             raise _closed(found, self.obstacles(found))
-        view = self._nodes.view()
-        check_servable(view, share, self.name, found.rid, self._nodes.ledger.time_ms)  # nodes and clouds would say no more
-        record = find_record(view, found.rid)
+        for tries_left in reversed(range(READING_TRIES)):
+            view = self._nodes.view()
+            check_servable(view, share, self.name, found.rid, self._nodes.ledger.time_ms)  # nodes and clouds would say no more
+            record = find_record(view, found.rid)
+            try:
+                return self._read(view, share, found, record, out, progress)
+            except Refused:
+                # Its owner may have put it under another policy or rotated it in between: then it is read as it is now.
+                changed = find_record(self._nodes.view(), found.rid).version != record.version
+                if not tries_left or not changed:
+                    raise
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _read(
+        self, view: StateView, share: bytes, found: Share, record: Record, out: Path | None, progress: Progress
+    ) -> Received:
+        """Read a record as it is in one state of the ledger."""
         verified = verified_capsule(view, self._nodes.network, record)
         transformed_by: tuple[str, ...] = ()
         liars: tuple[str, ...] = ()
@@ -260,15 +276,16 @@ class InstitutionTerminal:
             refuse_unless(policy is not None, "unsatisfied", "the record has no sharing policy any more; ask again")
             key = decapsulate(self._nodes.parameters(view), self.key_for(verified.capsule.policy), verified)
         else:
-            opened, transformed_by, liars = self._transformed(view, share, found)
-            key = opened
+            key, transformed_by, liars = self._transformed(view, share, found, record)
         reader = self.reading.open(
             view, record, key,
             lambda party: prove_reader(self._nodes.network, self._member, record.rid, share, party, self._now_ms(), self._random),
         )  # fmt: skip
         return Received(found, self.reading.write(reader, out, progress), reader, transformed_by, liars)
 
-    def _transformed(self, view: StateView, share: bytes, found: Share) -> tuple[bytes, tuple[str, ...], tuple[str, ...]]:
+    def _transformed(
+        self, view: StateView, share: bytes, found: Share, record: Record
+    ) -> tuple[bytes, tuple[str, ...], tuple[str, ...]]:
         """k of a share through a delegation (partial transformations, steps 5 to 9)."""
         nodes, epoch = self._nodes, self._nodes.epoch(view)
         target = target_of(view, nodes.network, share, epoch)
@@ -290,6 +307,9 @@ class InstitutionTerminal:
                 committee, target, public, nodes.parameters(view), delta, box, list(partials.values()), self._random
             )
             self._keys.report(made.evidence)
+            if made.key is None:
+                same = find_record(nodes.view(), found.rid).capsule == record.capsule
+                refuse_unless(same, "wrong-request", "the record has another capsule since")
             return made if made.key is not None else None
 
         try:
