@@ -95,7 +95,7 @@ def test_without_an_owner_it_lists_the_ledger_as_before(salus: Terminal) -> None
     assert {"record.put", "share.request", "delegation.create"} <= kinds
     assert salus.good(*ALICE, "audit", "log", "--ledger")["transactions"]
     assert {t["kind"] for t in salus.good(*ALICE, "audit", "log", "--kind", "record.put")["transactions"]} == {"record.put"}
-    assert "--as" in salus.bad("audit", "log", "--record", "00" * 16, reason="failed")
+    assert "--as" in salus.bad("audit", "log", "--record", "00" * 16, reason="usage", status=2)
     salus.bad(*ALICE, "audit", "log", "--act", "sung", reason="bad-encoding")
     salus.bad("--as", "nobody", "audit", "log", reason="unknown-party")
 
@@ -128,8 +128,8 @@ def test_an_auditor_verifies_the_file_alone(salus: Terminal, tmp_path: Path) -> 
     # nobody is believed about which network it is
     assert "--network ID" in salus.bad("audit", "verify", file, reason="storage")
     assert "of network" in salus.bad("audit", "verify", file, "--network", "00" * 32, reason="not-verified")
-    salus.bad("audit", "verify", file, "--network", "short", reason="failed")
-    salus.bad("audit", "verify", file, "--network", network, "--genesis", genesis, reason="failed")
+    salus.bad("audit", "verify", file, "--network", "short", reason="usage", status=2)
+    salus.bad("audit", "verify", file, "--network", network, "--genesis", genesis, reason="usage", status=2)
     assert "older" in salus.bad(
         "audit", "verify", file, "--network", network, "--not-before", "2199-01-01", reason="not-verified"
     )
@@ -196,14 +196,14 @@ def test_logs_stay_complete_without_the_transactions_that_nodes_have_pruned(
 
 def test_what_does_not_go_together(salus: Terminal, tmp_path: Path) -> None:
     file = tmp_path / "file"
-    assert "--as" in salus.bad("audit", "export", file, "--fhir", reason="failed")
-    salus.bad("audit", "export", file, "--from", file, reason="failed")
-    salus.bad("audit", "export", file, "--network", "00" * 32, reason="failed")
-    salus.bad("audit", "export", file, "--category", "lab", reason="failed")
+    assert "--as" in salus.bad("audit", "export", file, "--fhir", reason="usage", status=2)
+    salus.bad("audit", "export", file, "--from", file, reason="usage", status=2)
+    salus.bad("audit", "export", file, "--network", "00" * 32, reason="usage", status=2)
+    salus.bad("audit", "export", file, "--category", "lab", reason="usage", status=2)
     salus.bad(*ALICE, "audit", "export", file, "--category", "lab", reason="unknown-scope")
     salus.bad(*HOSPITAL, "audit", "export", file, "--fhir", reason="unknown-scope")
-    salus.bad("audit", "verify", "--network", "00" * 32, reason="failed")
+    salus.bad("audit", "verify", "--network", "00" * 32, reason="usage", status=2)
     assert not file.exists()
     blocks = salus.good(*ALICE, "audit", "export", file, "--ledger")["blocks"]
     assert salus.good("audit", "verify", file)["height"] == blocks
-    salus.bad("audit", "verify", file, "--network", "00" * 32, reason="failed")
+    salus.bad("audit", "verify", file, "--network", "00" * 32, reason="usage", status=2)

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from salus.cli.commands.network import existing_file
 from salus.cli.failures import CommandFailed
 from salus.cli.screen import Screen, day_and_time
@@ -53,13 +55,13 @@ def _trusted(session: Session, genesis: Path | None, network: str) -> bytes:
             raise CommandFailed("storage", f"no network in {session.home}: say which to trust, by --genesis FILE or --network ID")
         return (read_genesis(genesis) if genesis is not None else Home(session.home).genesis()).network()
     if genesis is not None:
-        raise CommandFailed("failed", "give --genesis or --network, not both")
+        raise typer.BadParameter("give --genesis or --network, not both")
     try:
         raw = bytes.fromhex(network)
     except ValueError:
         raw = b""
     if len(raw) != NETWORK_BYTES:
-        raise CommandFailed("failed", f"the id of a network has {2 * NETWORK_BYTES} hexadecimal digits")
+        raise typer.BadParameter(f"the id of a network has {2 * NETWORK_BYTES} hexadecimal digits")
     return raw
 
 

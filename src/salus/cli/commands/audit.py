@@ -84,7 +84,7 @@ def log(
 
 def _only_owners(*options: object) -> None:
     if any(options):
-        raise CommandFailed("failed", "--record, --category, --period and --act are about an owner's records: say whose by --as")
+        raise typer.BadParameter("--record, --category, --period and --act are about an owner's records: say whose by --as")
 
 
 def _transactions(session: Session, kind: str, after: int, limit: int) -> Result:
@@ -144,14 +144,14 @@ def export(
     """
     if source is not None:
         if not fhir or genesis is not None:
-            raise CommandFailed("failed", "--from goes with --fhir, and with no --genesis: name the network by --network")
+            raise typer.BadParameter("--from goes with --fhir, and with no --genesis: name the network by --network")
         _fresh(file)
         return _bundle_of(session, source, file, network)
     if network:
-        raise CommandFailed("failed", "--network goes with --from: the home knows its own")
+        raise typer.BadParameter("--network goes with --from: the home knows its own")
     _fresh(file, genesis)
     if fhir and not _owner(session, ledger):
-        raise CommandFailed("failed", "--fhir writes an owner's access logs: say whose by --as")
+        raise typer.BadParameter("--fhir writes an owner's access logs: say whose by --as")
     if _owner(session, ledger):
         arguments = {"file": str(file), "record": record, "category": category or "", "period": period}
         return _export_access(session, "export_fhir" if fhir else "export_access", arguments, genesis)
@@ -239,7 +239,7 @@ def verify(
 
     if file is None:
         if genesis is not None or network:
-            raise CommandFailed("failed", "--genesis and --network go with an export: name the export's file")
+            raise typer.BadParameter("--genesis and --network go with an export: name the export's file")
         with session.network() as own, _verifying("ledger"):
             records = own.client().encoded_blocks()
             return _verified(verify_blocks(own.genesis, records, session.progress, "verifying the ledger"))
@@ -247,7 +247,7 @@ def verify(
         with _verifying("access log"):
             return complete(audited(session, file, genesis, network, not_before), entries)
     if network:
-        raise CommandFailed("failed", "a ledger is replayed from its genesis: give it by --genesis")
+        raise typer.BadParameter("a ledger is replayed from its genesis: give it by --genesis")
     start = read_genesis(genesis) if genesis is not None else Home(session.home).genesis()
     with existing_file(file, "the export").open("rb") as source, _verifying("ledger"):
         return _verified(verify_file(start, source, file.stat().st_size, session.progress, "verifying the ledger"))
