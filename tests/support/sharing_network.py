@@ -20,7 +20,7 @@ from salus.abpre.threshold import delegations as dg
 from salus.abpre.threshold import key_collecting as kc
 from salus.abpre.threshold import key_issuing as ki
 from salus.abpre.threshold.box import BoxKey
-from salus.abpre.threshold.committee import Committee
+from salus.abpre.threshold.committee import Committee, Seat
 from salus.abpre.threshold.groups import Z
 from salus.abpre.threshold.partials import PartialTransformation
 from salus.abpre.threshold.transforming import Transformed, transform_and_open
@@ -29,6 +29,7 @@ from salus.consensus.block import transaction_hash
 from salus.consultation.registration import MemberKey
 from salus.errors import Refused, TransportError
 from salus.ledger import sharing_api as m
+from salus.ledger.handing_out import attach_delegation
 from salus.ledger.kinds.sharing import attachments, attributes, committee_state, delegations, records, scopes
 from salus.ledger.kinds.sharing import share_state as ss
 from salus.ledger.kinds.sharing.messages import attributes as ma
@@ -118,12 +119,13 @@ class Sharing:
     def call(self, party: str, method: str, message: Message) -> bytes:
         return self.network.transport.call(party, method, message.encode())
 
-    def everyone(self, method: str, message: Message) -> dict[str, bytes]:
+    def everyone(self, method: str, message: Message | Callable[[Seat], Message]) -> dict[str, bytes]:
         """Answers of all nodes that answer."""
         answers = {}
-        for name in [seat.name for seat in self.committee.seats]:
+        for seat in self.committee.seats:
+            name = seat.name
             try:
-                answers[name] = self.call(name, method, message)
+                answers[name] = self.call(name, method, message if isinstance(message, Message) else message(seat))
             except (Refused, TransportError):
                 continue
         return answers
@@ -177,7 +179,7 @@ class Sharing:
         self.commit(signed_by_member(self.id, draft, self.institution(institution), self.random))
         return key
 
-    def attach(self, kind: str, about: bytes, digest: bytes, method: str, message: Message) -> Any:
+    def attach(self, kind: str, about: bytes, digest: bytes, method: str, message: Message | Callable[[Seat], Message]) -> Any:
         """Hand an attachment to all nodes; their receipts added up."""
         answers = self.everyone(method, message)
         signed = {name: m.AttachmentReceipt.decode(data).signature for name, data in answers.items()}
@@ -226,8 +228,8 @@ class Sharing:
             self.network.now_ms() + days * DAY_MS, coins, self.random,
         )  # fmt: skip
         name = sealed.delegation
-        message = m.AttachDelegation(sealed, c)
-        kept = self.attach(attachments.DELEGATION_C, name, sealed.c_digest, m.ATTACH_DELEGATION, message)
+        made = lambda seat: attach_delegation(self.id, self.epoch, seat, sealed, c, owner, self.random)  # noqa: E731
+        kept = self.attach(attachments.DELEGATION_C, name, sealed.c_digest, m.ATTACH_DELEGATION, made)
         index = seal_index_key(self.id, owner.scope, new_index_key(self.random), BY_DELEGATION, name, coins.delta)
         draft = md.DelegationCreation(sealed, index, kept, UNSIGNED)
         self.commit(signed_by_scope(draft, owner, self.random))

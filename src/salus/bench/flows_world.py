@@ -24,6 +24,7 @@ from salus.abpre.threshold import delegations as dg
 from salus.abpre.threshold import key_collecting as kc
 from salus.abpre.threshold import key_issuing as ki
 from salus.abpre.threshold.box import BoxKey
+from salus.abpre.threshold.committee import Seat
 from salus.abpre.threshold.groups import Z
 from salus.abpre.threshold.partials import PartialTransformation
 from salus.abpre.threshold.transforming import transform_and_open
@@ -34,6 +35,7 @@ from salus.consensus.block import transaction_hash
 from salus.consultation.registration import MemberKey
 from salus.errors import Refused
 from salus.ledger import sharing_api as m
+from salus.ledger.handing_out import attach_delegation
 from salus.ledger.kinds.parties import NODES
 from salus.ledger.kinds.sharing import attachments, attributes, committee_state, records, scopes
 from salus.ledger.kinds.sharing import share_state as ss
@@ -230,11 +232,16 @@ class FlowWorld:
         """Answers of all nodes."""
         return {name: kind(self.transport.call(name, method, message.encode())) for name in self.nodes}
 
-    def attach(self, view: Any, sort: str, about: bytes, digest: bytes, method: str, message: Message) -> Any:
+    def attach(
+        self, view: Any, sort: str, about: bytes, digest: bytes, method: str, message: Message | Callable[[Seat], Message]
+    ) -> Any:
         """Hand an attachment to all nodes; their receipts added up."""
-        got = self.everyone(method, message, m.AttachmentReceipt.decode)
-        keys = {name: record.record.bls_key for name in got if (record := NODES.get(view, name.encode())) is not None}
         committee = committee_state.committee_of(view, self.epoch(view))
+        got = {}
+        for seat in committee.seats:
+            body = message if isinstance(message, Message) else message(seat)
+            got[seat.name] = m.AttachmentReceipt.decode(self.transport.call(seat.name, method, body.encode()))
+        keys = {name: record.record.bls_key for name in got if (record := NODES.get(view, name.encode())) is not None}
         signed = {name: receipt.signature for name, receipt in got.items()}
         return attachments.gather_receipts(self.id, committee, keys, sort, about, digest, signed)
 
@@ -286,8 +293,8 @@ class FlowWorld:
                 coins, self.random,
             )  # fmt: skip
             name = sealed.delegation
-            message = m.AttachDelegation(sealed, c)
-            kept = self.attach(view, attachments.DELEGATION_C, name, sealed.c_digest, m.ATTACH_DELEGATION, message)
+            made = lambda seat: attach_delegation(self.id, epoch, seat, sealed, c, self.owner, self.random)  # noqa: E731
+            kept = self.attach(view, attachments.DELEGATION_C, name, sealed.c_digest, m.ATTACH_DELEGATION, made)
             index = seal_index_key(self.id, self.owner.scope, self.index_key, BY_DELEGATION, name, coins.delta)
             self.commit(signed_by_scope(md.DelegationCreation(sealed, index, kept, UNSIGNED), self.owner, self.random))
         return name

@@ -315,7 +315,7 @@ class LedgerApplication:
     def _result(self, tx: Transaction[Any] | None, refusal: Refused | None) -> CheckResult:
         if tx is None or refusal is not None:
             return CheckResult(tx.hash if tx else b"", *((refusal.reason, refusal.detail) if refusal else ("internal", "")))
-        return CheckResult(tx.hash, spends=tx.message.envelope().nf if self.registry.is_anonymous(tx.message) else b"")
+        return CheckResult(tx.hash, spends=self.registry.spends(tx.message))
 
     def _empty_block(self, time_ms: int) -> BlockInput:
         return BlockInput(self._head.height + 1, max(time_ms, self._head.time_ms + 1), "", (), (), ())

@@ -10,7 +10,7 @@ method                        request                         answer
 ``sharing.attach-delegation`` :class:`AttachDelegation`       :class:`AttachmentReceipt`
 ``sharing.attach-metadata``   :class:`AttachMetadata`         :class:`AttachmentReceipt`
 ``sharing.metadata``          :class:`MetadataRequest`        :class:`Metadata`
-``sharing.attachment``        :class:`AttachmentRequest`      :class:`Metadata` (between nodes: a new member fetches)
+``sharing.attachment``        :class:`AttachmentRequest`      :class:`Attachment` (between nodes: a new member fetches)
 ``sharing.partial-key``       :class:`PartialKeyRequest`      encoded ``IssuedPartial``
 ``sharing.evaluate``          :class:`EvaluateRequest`        encoded ``Evaluation``
 ``sharing.search``            :class:`SearchRequest`          an ``AnswerBox`` with a :class:`SearchAnswer`
@@ -28,6 +28,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from salus import labels
+from salus.abpre.threshold.box import Box
 from salus.abpre.threshold.committee import SEATS_MAX
 from salus.abpre.threshold.delegations import SealedDelegation
 from salus.codec import Bytes16, Bytes32, Bytes64, Label, Message, Name, Size, Text, encode
@@ -205,12 +206,17 @@ def _signed(key: bytes, message: bytes, signature: bytes) -> bool:
 
 
 class AttachDelegation(Message, frozen=True):
-    """An owner hands c of a delegation to a node, with the part that the ledger will hold."""
+    """An owner hands c of a delegation to a node, with the part that the ledger will hold (:mod:`salus.ledger.handing_out`).
+
+    :ivar c: 48 bytes, boxed to the node's seat.
+    :ivar signature: by V: else a stranger keeps nodes checking what looks like delegations.
+    """
 
     KIND = "sharing.attach-delegation"
 
     sealed: SealedDelegation
-    c: Annotated[bytes, Size(48, 48)]
+    c: Box
+    signature: Bytes64
 
 
 class AttachMetadata(Message, frozen=True):
@@ -271,7 +277,7 @@ class MetadataRequest(Message, frozen=True):
 
 
 class Metadata(Message, frozen=True):
-    """Sealed metadata, or c between nodes; the asker compares it with the ledger's hash."""
+    """Sealed metadata; the asker compares it with the ledger's hash."""
 
     KIND = "sharing.metadata"
 
@@ -281,7 +287,7 @@ class Metadata(Message, frozen=True):
 class AttachmentRequest(Message, frozen=True):
     """A node lacks an attachment that the ledger names, and asks another one.
 
-    :ivar sort: ``metadata`` or ``delegation-c``. :ivar time_ms: asker's clock.
+    :ivar sort: ``metadata`` or ``delegation-c``. :ivar Er: one-time key that c is boxed to. :ivar time_ms: asker's clock.
     :ivar signature: by the node's key, label ``sig-fetch``, over everything before it.
     """
 
@@ -292,12 +298,22 @@ class AttachmentRequest(Message, frozen=True):
     sort: Label
     about: About
     digest: Bytes32
+    Er: Bytes32
     time_ms: int
     signature: Bytes64
 
     def signed(self) -> tuple[Any, ...]:
         """What the signature covers."""
         return self.to_value()[:-1]
+
+
+class Attachment(Message, frozen=True):
+    """Between nodes: sealed metadata as it is, or c boxed to the asker. One of the two is there."""
+
+    KIND = "sharing.attachment"
+
+    metadata: Annotated[bytes, Size(1, SEALED_METADATA_MAX)] | None
+    c: Box | None
 
 
 # --- partial results ---

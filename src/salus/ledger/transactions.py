@@ -6,7 +6,7 @@ moves the chain from one protocol version to the next at a height that everybody
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
@@ -96,6 +96,7 @@ class KindSpec(msgspec.Struct, frozen=True):
     :ivar message: message type; its KIND and VERSION are what transactions carry.
     :ivar module: checks and effect.
     :ivar anonymous: its message has an ``envelope()``, which the nodes' secret checks open.
+    :ivar spends: what only one committed message of it can spend, empty for nothing: of those that spend the same, one waits.
     :ivar since: first protocol version in which it is active. :ivar until: first in which it is not any more (0: none).
     """
 
@@ -104,6 +105,7 @@ class KindSpec(msgspec.Struct, frozen=True):
     since: int = 1
     until: int = 0
     anonymous: bool = False
+    spends: Callable[[Any], bytes] | None = None
 
 
 class Registry:
@@ -152,6 +154,14 @@ class Registry:
     def is_anonymous(self, message: Message) -> bool:
         """Whether a message travels in an anonymous envelope."""
         return self._kinds[(message.KIND, message.VERSION)].anonymous
+
+    def spends(self, message: Message) -> bytes:
+        """What only one committed message can spend: the nullifier of an anonymous envelope, or what its kind says."""
+        spec = self._kinds[(message.KIND, message.VERSION)]
+        if spec.anonymous:
+            nf: bytes = message.envelope().nf  # type: ignore[attr-defined]
+            return nf
+        return b"" if spec.spends is None else spec.spends(message)
 
     def kinds(self) -> list[KindSpec]:
         """All registered kinds, by name and version."""

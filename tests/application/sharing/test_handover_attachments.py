@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from salus import labels
+from salus.abpre.threshold.box import BoxKey
 from salus.errors import Refused, TransportError
 from salus.ledger import sharing_api as m
 from salus.ledger.kinds.sharing import lists
@@ -121,7 +122,8 @@ def test_who_has_no_seat_asks_for_nothing_and_is_given_nothing(kept: Kept) -> No
     keeper = kept.keepers[stranger]
     keeper.fetching.catch_up()
     assert not keeper.around.errands
-    draft = m.AttachmentRequest(stranger, OLD[0], DELEGATION_C, kept.delegation, kept.c_digest, kept.chain.time_ms, bytes(64))
+    about = (DELEGATION_C, kept.delegation, kept.c_digest, BoxKey.generate(kept.world.random).Er)
+    draft = m.AttachmentRequest(stranger, OLD[0], *about, kept.chain.time_ms, bytes(64))
     signature = keeper.around.member.sign(kept.world.network, labels.SIG_FETCH, draft.signed(), kept.world.random)
     with pytest.raises(Refused, match="not-a-member"):
         kept.keepers[OLD[0]].fetching.answer(replace(draft, signature=signature))
@@ -130,7 +132,7 @@ def test_who_has_no_seat_asks_for_nothing_and_is_given_nothing(kept: Kept) -> No
 def test_liars_and_silent_ones_do_not_keep_it_from_a_new_member(kept: Kept) -> None:
     kept.seats.step()
     name = NEW[1]
-    lies = {OLD[0]: m.Metadata(bytes(48)).encode(), OLD[1]: b"\xff"}
+    lies = {OLD[0]: m.Attachment(bytes(48), None).encode(), OLD[1]: b"\xff"}
     kept.keepers[name].fetching.catch_up()
     kept.carry(name, lies, {OLD[2]})
     assert kept.holds(name) == (True, True)

@@ -40,7 +40,7 @@ def test_a_record_is_there_with_everything_that_finds_it(chain: SharingChain, ow
     assert (record.scope, record.version, record.tx_hash, record.clouds) == (owner.scope, 1, tx, ("salus/cloud",))
     assert records.capsule_of(chain.view, put.rid) == put.content.capsule
     assert records.TAGS.need(chain.view, put.rid).tags == put.tags
-    assert records.BY_DIGEST.need(chain.view, put.content.digest_tag).rid == put.rid
+    assert records.BY_DIGEST.need(chain.view, owner.scope + put.content.digest_tag).rid == put.rid
     assert list(lists.items(chain.view, lists.SCOPE_RECORDS, owner.scope)) == [put.rid]
     assert list(lists.items(chain.view, lists.RECORDS, b"")) == [put.rid]
     assert str(records.sharing_policy(put.content.capsule)) == POLICY
@@ -191,7 +191,7 @@ def test_rotation_brings_a_new_body(chain: SharingChain, owner: ScopeKey) -> Non
     after = records.find_record(chain.view, rid)
     assert (after.digest_tag, after.metadata, after.content_tx) == (content.digest_tag, content.metadata, tx)
     assert after.tx_hash == before.tx_hash
-    assert records.BY_DIGEST.get(chain.view, before.digest_tag) is None
+    assert records.BY_DIGEST.get(chain.view, owner.scope + before.digest_tag) is None
     assert chain.reason(rotation) == "already-done"
 
 
@@ -208,7 +208,7 @@ def test_erasure_leaves_a_tombstone(chain: SharingChain, owner: ScopeKey) -> Non
         records.capsule_of(chain.view, put.rid)
     assert records.CAPSULES.get(chain.view, put.rid) is None
     assert records.TAGS.get(chain.view, put.rid) is None
-    assert records.BY_DIGEST.get(chain.view, put.content.digest_tag) is None
+    assert records.BY_DIGEST.get(chain.view, owner.scope + put.content.digest_tag) is None
     for message in (
         signed_by_scope(RecordErase(put.rid, 3, UNSIGNED), owner, world.random),
         signed_by_scope(RecordRepolicy(put.rid, 3, put.content.capsule, UNSIGNED), owner, world.random),

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from salus.abpre.threshold.box import BoxKey
 from salus.errors import Refused
 from salus.ledger import sharing_api as m
-from salus.ledger.kinds.sharing.attachments import DELEGATION_C
+from salus.ledger.kinds.sharing.attachments import DELEGATION_C, seal_c
 from salus.ledger.kinds.sharing.delegations import find_delegation
 from salus.node.sharing import attachments, fetching
 from salus.node.sharing.attachments import CROWDED_MS, AttachmentStore
@@ -82,7 +83,7 @@ def test_an_answer_that_comes_late_does_not_bring_c_back(
     world, owner = chain.world, chain.owner()
     delegation = chain.delegate(owner, chain.key(owner))
     sealed = find_delegation(chain.view, delegation).sealed
-    around: Any = SimpleNamespace(network=world.network)
+    around: Any = SimpleNamespace(network=world.network, name=world.nodes[0].member.name)
     delegations = AttachmentStore(tmp_path / "delegations", 48)  # this node was down when c was handed in
     honest = Fetching(around, delegations, AttachmentStore(tmp_path / "metadata", 48))
     chain.commit(chain.revocation(owner, delegation))
@@ -91,5 +92,7 @@ def test_an_answer_that_comes_late_does_not_bring_c_back(
     if not repaired:
         monkeypatch.setattr(fetching, "live_delegation", lambda view, about, _: find_delegation(view, about))
     liar = world.nodes[1].member.name
-    honest.fetched(DELEGATION_C, delegation, sealed.c_digest, liar, m.Metadata(chain.c[delegation]).encode(), None)
+    key = BoxKey.generate(world.random)
+    box = seal_c(world.network, 0, around.name, key.Er, delegation, chain.c[delegation], world.random)
+    honest.fetched(DELEGATION_C, delegation, sealed.c_digest, key, liar, m.Attachment(None, box).encode(), None)
     assert delegations.holds(delegation, sealed.c_digest) == (not repaired)

@@ -1,11 +1,13 @@
-"""Claim: nobody claims the name of somebody else's record, and what nodes and clouds signed for it, for a scope of their own.
+"""Claim: nobody claims the name of a record, or of its body, that somebody else is about to put, and what was signed for it.
 
-Who sees a put before it is committed (a node, a check node) and owns a scope could: receipts name a record's id and its body, and
-an id was free for whoever came first. The claimed record opened nothing; its owner had to upload and put again, as often as
-somebody wanted. Now an id is of one scope by its name.
+Who sees a put before it is committed (a node, a check node) and owns a scope could: receipts name a record's id and its body,
+and both were free for whoever came first. What was claimed opened nothing; its owner had to encrypt, upload and put again, as often
+as somebody wanted. Now an id is of one scope by its name.
 """
 
 from __future__ import annotations
+
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
@@ -44,3 +46,22 @@ def test_nor_does_another_salt_give_the_name(chain: SharingChain) -> None:
         assert chain.reason(chain.record(thief, rid=put.rid, salt=salt, content=content)) == "wrong-scope"
     chain.commit(put)
     assert records.RECORDS.need(chain.view, put.rid).scope == victim.scope
+
+
+@pytest.mark.parametrize("repaired", [True, False])
+def test_nobody_takes_the_name_of_anothers_body(chain: SharingChain, monkeypatch: pytest.MonkeyPatch, repaired: bool) -> None:
+    """Who hears the upload has the ciphertext, and brings it to another cloud: the owner had to encrypt and upload again."""
+    victim, thief, world = chain.owner("victim"), chain.owner("thief"), chain.world
+    if not repaired:
+        held = records.BY_DIGEST
+        anywhere = SimpleNamespace(
+            get=lambda view, raw: held.get(view, raw[32:]), put=lambda state, raw, value: held.put(state, raw[32:], value)
+        )
+        monkeypatch.setattr(records, "BY_DIGEST", anywhere)
+    put = chain.record(victim)
+    rid = chain.rid(thief)
+    content = chain.content(thief, rid)
+    tag, until = put.content.digest_tag, put.content.uploads[0].keep_until_ms
+    upload = records.sign_record_upload(world.network, world.cloud, rid, tag, content.metadata, until, world.random)
+    chain.commit(chain.record(thief, rid=rid, content=replace(content, digest_tag=tag, uploads=(upload,))))
+    assert chain.reason(put) == ("" if repaired else "duplicate-record")

@@ -17,13 +17,15 @@ from salus import labels
 from salus.abpre.language import parse
 from salus.abpre.rekeys import Coins
 from salus.abpre.threshold import delegations as dg
+from salus.abpre.threshold.box import BoxKey
 from salus.abpre.threshold.groups import Z
 from salus.consultation.registration import MemberKey, verify_member_signature
 from salus.errors import Refused
 from salus.groups.bls12_381 import G1, decode_g1
 from salus.ledger import sharing_api as m
+from salus.ledger.handing_out import attach_delegation
 from salus.ledger.kinds.sharing import committee_state
-from salus.ledger.kinds.sharing.attachments import DELEGATION_C, METADATA
+from salus.ledger.kinds.sharing.attachments import DELEGATION_C, METADATA, open_c
 from salus.ledger.kinds.sharing.messages import records as mr
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_scope
 from salus.ledger.reading import PROOF_AGE_MS
@@ -58,14 +60,21 @@ class Kept:
         :param after: what is altered after signing. :return: the reason of the refusal; empty if it was given.
         """
         world, about = self.world, self.wanted()[sort]
-        honest = (world.node(2).name, world.node(1).name, sort, *about, world.network.now_ms(), UNSIGNED)
+        box = BoxKey.generate(world.random)
+        honest = (world.node(2).name, world.node(1).name, sort, *about, box.Er, world.network.now_ms(), UNSIGNED)
         draft = replace(m.AttachmentRequest(*honest), **parts)
         signature = key.sign(world.id, labels.SIG_FETCH, draft.signed(), world.random)
         try:
-            answer = world.call(world.node(1).name, m.ATTACHMENT, replace(draft, signature=signature, **(after or {})))
+            data = world.call(world.node(1).name, m.ATTACHMENT, replace(draft, signature=signature, **(after or {})))
         except Refused as refused:
             return refused.reason
-        assert len(m.Metadata.decode(answer).data) > 40
+        answer = m.Attachment.decode(data)
+        if sort == METADATA:
+            assert len(answer.metadata or b"") > 40
+        else:
+            assert answer.c is not None
+            c = open_c(world.id, 0, draft.node, box.er, draft.about, answer.c)
+            assert dg.digest_of_c(world.id, draft.about, c) == draft.digest
         return ""
 
 
@@ -128,8 +137,8 @@ def sealed_delegation(kept: Kept) -> tuple[dg.SealedDelegation, bytes]:
     z = committee_state.scalar_public(world.view, world.epoch, Z)
     expires_ms = world.network.now_ms() + 30 * DAY_MS
     return dg.seal_delegation(
-        world.id, world.epoch, world.parameters, z.key, world.key(owner), world.random(32), owner.attribute, parse(POLICY),
-        expires_ms, Coins.draw(world.random), world.random,
+        world.id, world.epoch, world.parameters, z.key, world.key(owner), owner.attribute, parse(POLICY), expires_ms,
+        Coins.draw(world.random), world.random,
     )  # fmt: skip
 
 
@@ -158,7 +167,9 @@ def handed_in(kept: Kept, sealed: dg.SealedDelegation, c: bytes) -> tuple[str, b
     """What node 1 says, and whether it has c on its disk afterwards."""
     node = kept.world.node(1)
     try:
-        kept.world.call(node.name, m.ATTACH_DELEGATION, m.AttachDelegation(sealed, c))
+        seat = kept.world.committee.seat_of(node.name)
+        handed = attach_delegation(kept.world.id, kept.world.epoch, seat, sealed, c, kept.stored.owner, kept.world.random)
+        kept.world.call(node.name, m.ATTACH_DELEGATION, handed)
         said = ""
     except Refused as refused:
         said = refused.reason

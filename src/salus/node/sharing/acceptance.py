@@ -27,7 +27,9 @@ from salus.node.sharing.pending import PendingStore
 from salus.node.sharing.surroundings import Surroundings
 
 REMEMBERED_MAX: Final = 8192
-"""Acceptances that clients can still ask for; 1 KiB each."""
+"""Acceptances that clients can still ask for; 1 KiB each, once they are through."""
+OPEN_MAX: Final = 1024
+"""Acceptances under way, each with its transaction: 64 MiB at the very most."""
 RESUBMIT_MS: Final = 2_000
 """A pending transaction that was not committed in this time is put into the pool again, whoever took it."""
 _log = structlog.get_logger(__name__)
@@ -80,10 +82,17 @@ class AcceptanceDesk:
             entry.receipts[around.name] = receipt
             while len(self._open) > REMEMBERED_MAX:
                 self._open.popitem(last=False)
+            self._forget_oldest()
             self._ask_stores(tx.hash, entry)
             self._ask_verdict(tx.hash, entry)
             self._advance(tx.hash, entry)
         return self.acceptance(tx.hash)
+
+    def _forget_oldest(self) -> None:
+        """Of too many under way the oldest end: the pending stores have their transactions, and put them into the pool."""
+        under_way = [tx_hash for tx_hash, entry in self._open.items() if entry.raw]
+        for tx_hash in under_way[: max(0, len(under_way) - OPEN_MAX)]:
+            del self._open[tx_hash]
 
     def acceptance(self, tx_hash: bytes) -> m.Acceptance:
         """How far an acceptance has come.
@@ -104,7 +113,7 @@ class AcceptanceDesk:
         around = self._around
         result = around.application.check_transactions([raw], around.now_ms())[0]
         refuse_unless(not result.reason, result.reason or "internal", result.detail)
-        self._pending.keep(result.tx_hash, raw, around.now_ms())
+        self._pending.keep(result.tx_hash, raw, around.now_ms(), result.spends)
         signature = multi_signatures.sign(around.bls_secret, m.pending_message(around.network, result.tx_hash))
         return m.PendingReceipt(result.tx_hash, around.name, signature)
 
@@ -226,6 +235,7 @@ class AcceptanceDesk:
         if entry.certificate is not None and (judged or unjudged) and not entry.offered:
             entry.offered = True
             self._due.append(entry.raw)
+            entry.raw = b""  # the pending store has it: of what clients may still ask about, verdict and certificate stay
 
     @property
     def waits(self) -> bool:

@@ -13,13 +13,14 @@ import structlog
 from msgspec.structs import replace
 
 from salus import labels
+from salus.abpre.threshold.box import BoxKey
 from salus.abpre.threshold.delegations import check_attachment
 from salus.consultation.registration import NODE, verify_member_signature
 from salus.errors import SalusError, refuse_unless
 from salus.ledger import sharing_api as m
 from salus.ledger.kinds.parties import VALIDATORS, is_live_node, live_party
 from salus.ledger.kinds.sharing import lists
-from salus.ledger.kinds.sharing.attachments import DELEGATION_C, METADATA
+from salus.ledger.kinds.sharing.attachments import DELEGATION_C, METADATA, open_c, seal_c
 from salus.ledger.kinds.sharing.committee_state import serving_epochs
 from salus.ledger.kinds.sharing.delegations import DELEGATIONS, live_delegation
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED
@@ -58,7 +59,7 @@ class Fetching:
 
     # --- for others ---
 
-    def answer(self, asked: m.AttachmentRequest) -> m.Metadata:
+    def answer(self, asked: m.AttachmentRequest) -> m.Attachment:
         """Another keeper lacks what the ledger names.
 
         :raises Refused: ``wrong-request``, ``not-a-member``, ``bad-signature``, ``not-found``, and as :func:`live_party`.
@@ -70,7 +71,10 @@ class Fetching:
         refuse_unless(seated, "not-a-member", f"{asked.node} has no seat")
         W = live_party(around.view, NODE, asked.node).W
         verify_member_signature(around.network, labels.SIG_FETCH, asked.node, W, asked.signed(), asked.signature)
-        return m.Metadata(self._store(asked.sort).read(asked.about, asked.digest))
+        found = self._store(asked.sort).read(asked.about, asked.digest)
+        if asked.sort != DELEGATION_C:
+            return m.Attachment(found, None)
+        return m.Attachment(None, seal_c(around.network, 0, asked.node, asked.Er, asked.about, found, around.random))
 
     # --- for this node ---
 
@@ -115,14 +119,17 @@ class Fetching:
         others = [name for name in keepers(around.view, around.time_ms) if name != around.name]
         if others:
             self._under_way[(sort, about)] = len(others)
+        key = BoxKey.generate(around.random)
         for name in others:
-            draft = m.AttachmentRequest(around.name, name, sort, about, digest, around.now_ms(), UNSIGNED)
+            draft = m.AttachmentRequest(around.name, name, sort, about, digest, key.Er, around.now_ms(), UNSIGNED)
             signature = around.member.sign(around.network, labels.SIG_FETCH, draft.signed(), around.random)
             asked = replace(draft, signature=signature)
-            done = lambda data, failure, node=name: self.fetched(sort, about, digest, node, data, failure)  # noqa: E731
+            done = lambda data, failure, node=name: self.fetched(sort, about, digest, key, node, data, failure)  # noqa: E731
             around.errands.leave(name, m.ATTACHMENT, asked.encode(), done)
 
-    def fetched(self, sort: str, about: bytes, digest: bytes, node: str, data: bytes | None, failure: Failure | None) -> None:
+    def fetched(
+        self, sort: str, about: bytes, digest: bytes, key: BoxKey, node: str, data: bytes | None, failure: Failure | None
+    ) -> None:
         """Take an answer, which is compared with what the ledger names; a bad one is no reason to believe the next less."""
         left = self._under_way.pop((sort, about), 0) - 1
         if left > 0:
@@ -133,13 +140,17 @@ class Fetching:
             return
         around = self._around
         try:
-            found = m.Metadata.decode(data).data
+            answer = m.Attachment.decode(data)
             if sort == METADATA:
+                found = answer.metadata or b""
                 same = metadata_hash(around.network, about, found) == digest
                 refuse_unless(same, "bad-metadata", "not what the ledger names")
                 same = find_record(around.view, about).metadata == digest
                 refuse_unless(same, "bad-metadata", "the record has other metadata by now")
             else:
+                refuse_unless(answer.c is not None, "bad-delegation", "the answer is empty")
+                assert answer.c is not None
+                found = open_c(around.network, 0, around.name, key.er, about, answer.c)
                 # An answer that comes late would bring c back after this node signed that it is gone.
                 live = live_delegation(around.view, about, around.time_ms)
                 check_attachment(around.network, live.sealed, found)

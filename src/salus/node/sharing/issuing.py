@@ -25,6 +25,9 @@ from salus.search.tokens import Evaluation, check_order, evaluate
 
 REMEMBERED_MAX: Final = 1024
 """Partial keys given again as they were, so that a repeated question costs nothing; up to 14 KiB each."""
+ORDERS_REMEMBERED_MAX: Final = 256
+"""Answers to orders of tokens, 32 KiB each at most: whoever overhears one can put it again, and should not cost a thousand
+multiplications each time."""
 
 
 class Issuing:
@@ -36,6 +39,7 @@ class Issuing:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         self._known: OrderedDict[bytes, IssuedPartial] = OrderedDict()
+        self._evaluated: OrderedDict[tuple[bytes, int], Evaluation] = OrderedDict()
         self.issued = 0
         self.evaluated = 0
 
@@ -82,9 +86,16 @@ class Issuing:
         view = around.view
         order = answerable(view, request.order, around.time_ms)
         checked = check_order(request.order, order, request.blinded)
-        share = held_scalar(around, view, current_epoch(view).epoch, OPRF)
+        epoch = current_epoch(view).epoch
+        known = self._evaluated.get((request.order, epoch))
+        if known is not None:
+            return known
+        share = held_scalar(around, view, epoch, OPRF)
         answer = evaluate(around.network, around.member, KeyShare(share.epoch, share.index, share.value), checked, around.random)
         self.evaluated += len(checked.points)
+        self._evaluated[(request.order, epoch)] = answer
+        if len(self._evaluated) > ORDERS_REMEMBERED_MAX:
+            self._evaluated.popitem(last=False)
         return answer
 
 

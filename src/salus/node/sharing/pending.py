@@ -31,6 +31,10 @@ class PendingStore:
         self._directory = directory
         make_private_directory(directory)
         remove_leftovers(directory)
+        self._spent: set[bytes] = set()
+        """What is spent by those that came in this run."""
+        self._spends: dict[bytes, bytes] = {}
+        """The same by hash."""
         self._since_ms: dict[bytes, int] = {bytes.fromhex(p.name): 0 for p in directory.iterdir() if _FILE.fullmatch(p.name)}
 
     def __len__(self) -> int:
@@ -39,17 +43,24 @@ class PendingStore:
     def __contains__(self, tx_hash: bytes) -> bool:
         return tx_hash in self._since_ms
 
-    def keep(self, tx_hash: bytes, raw: bytes, time_ms: int) -> None:
+    def keep(self, tx_hash: bytes, raw: bytes, time_ms: int, spends: bytes = b"") -> None:
         """Make a transaction durable; again: nothing happens.
 
-        :param time_ms: clock, UTC milliseconds.
-        :raises Refused: ``pool-full``. :raises StorageError: it is not kept.
+        :param time_ms: clock, UTC milliseconds. :param spends: what only one committed transaction can spend; empty: nothing.
+        :raises Refused: ``pool-full``; ``used-credential`` if another one that spends the same is here.
+        :raises StorageError: it is not kept.
         """
         if tx_hash in self._since_ms:
             return
+        # Else one member fills the store with versions of a single record, and nobody else's is kept.
+        free = not spends or spends not in self._spent
+        refuse_unless(free, "used-credential", "another transaction that spends the same is pending")
         refuse_unless(len(self._since_ms) < PENDING_MAX, "pool-full", f"{PENDING_MAX} transactions are pending here")
         write_atomic(self._directory / tx_hash.hex(), raw)
         self._since_ms[tx_hash] = time_ms
+        if spends:
+            self._spent.add(spends)
+            self._spends[tx_hash] = spends
 
     def read(self, tx_hash: bytes) -> bytes:
         """A pending transaction.
@@ -61,6 +72,7 @@ class PendingStore:
     def drop(self, tx_hash: bytes) -> None:
         """A transaction was committed, or never can be."""
         if self._since_ms.pop(tx_hash, None) is not None:
+            self._spent.discard(self._spends.pop(tx_hash, b""))
             with contextlib.suppress(FileNotFoundError):  # a crash between the two leaves nothing to be found
                 (self._directory / tx_hash.hex()).unlink()
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import structlog
 
+from salus.abpre.attributes import scope_of
 from salus.abpre.threshold.delegations import check_attachment, check_delegation
 from salus.codec import Message
 from salus.errors import Refused, SalusError, refuse_unless
@@ -20,12 +21,14 @@ from salus.ledger import sharing_api as m
 from salus.ledger.application import LedgerApplication
 from salus.ledger.committed import CommittedBlock
 from salus.ledger.genesis import Genesis
-from salus.ledger.kinds.sharing.attachments import DELEGATION_C, METADATA, sign_attachment
+from salus.ledger.kinds.sharing.attachments import DELEGATION_C, METADATA, open_c, sign_attachment
+from salus.ledger.kinds.sharing.claims import require_scope_signature
 from salus.ledger.kinds.sharing.committee_state import committee_of, current_epoch, status
 from salus.ledger.kinds.sharing.delegations import DELEGATIONS
 from salus.ledger.kinds.sharing.messages.attributes import SuspensionVote
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_member
 from salus.ledger.kinds.sharing.records import RECORDS
+from salus.ledger.kinds.sharing.scopes import find_scope
 from salus.ledger.reading import check_reader
 from salus.node.secrets import NodeSecrets
 from salus.node.sharing.acceptance import AcceptanceDesk
@@ -120,9 +123,15 @@ class SharingRole:
         epoch = self._seated()
         known = DELEGATIONS.get(around.view, sealed.delegation)
         refuse_unless(known is None or known.revoked_ms == 0, "delegation-revoked", sealed.delegation.hex())
+        scope = scope_of(sealed.scope) or b""
+        require_scope_signature(around.network, find_scope(around.view, scope).V, asked)
+        secret = around.shares.secret(epoch)
+        if secret is None:
+            raise Refused("no-share", f"the keys of epoch {epoch} are not here")
+        c = open_c(around.network, epoch, around.name, secret.er, sealed.delegation, asked.c)
         check_delegation(around.network, sealed)
-        check_attachment(around.network, sealed, asked.c)
-        self.delegations.keep(sealed.delegation, sealed.c_digest, asked.c, around.now_ms())
+        check_attachment(around.network, sealed, c)
+        self.delegations.keep(sealed.delegation, sealed.c_digest, c, around.now_ms())
         return self._receipt(epoch, DELEGATION_C, sealed.delegation, sealed.c_digest)
 
     def _attach_metadata(self, asked: m.AttachMetadata) -> m.AttachmentReceipt:

@@ -22,13 +22,14 @@ from salus.abpre.threshold.groups import Z
 from salus.abpre.threshold.receipts import check_receipt
 from salus.errors import Refused, TransportError, refuse_unless
 from salus.files import make_private_directory, read_bounded, write_atomic
+from salus.ledger.handing_out import attach_delegation
 from salus.ledger.kinds.parties import NODES
 from salus.ledger.kinds.sharing.attachments import DELEGATION_C
 from salus.ledger.kinds.sharing.committee_state import committee_of, scalar_public
 from salus.ledger.kinds.sharing.delegations import DELEGATIONS, Delegation, find_delegation
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_scope
 from salus.ledger.kinds.sharing.messages.delegations import DelegationCreation, DelegationRevocation
-from salus.ledger.sharing_api import ATTACH_DELEGATION, AttachDelegation
+from salus.ledger.sharing_api import ATTACH_DELEGATION
 from salus.ledger.state import StateView
 from salus.ledger.transactions import MAX_TRANSACTION_BYTES
 from salus.records.scope import WHOLE_CATEGORY, periods_between, year_of
@@ -121,7 +122,8 @@ class Delegating:
             nodes.network, epoch, nodes.parameters(view), z.key, scope.key, signer.attribute, policy, expires_ms, coins,
             self._random,
         )  # fmt: skip
-        attach, name = AttachDelegation(sealed, c), sealed.delegation
+        attach = lambda seat: attach_delegation(nodes.network, epoch, seat, sealed, c, signer, self._random)  # noqa: E731
+        name = sealed.delegation
         kept = nodes.attach(view, DELEGATION_C, name, sealed.c_digest, ATTACH_DELEGATION, attach)
         index = seal_index_key(nodes.network, signer.scope, scope.index_key, BY_DELEGATION, name, coins.delta)
         return signed_by_scope(DelegationCreation(sealed, index, kept, UNSIGNED), signer, self._random)

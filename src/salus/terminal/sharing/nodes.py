@@ -12,7 +12,7 @@ import msgspec
 
 from salus import labels
 from salus.abpre.parameters import PublicParameters
-from salus.abpre.threshold.committee import Committee
+from salus.abpre.threshold.committee import Committee, Seat
 from salus.codec import Message
 from salus.consensus.block import transaction_hash
 from salus.consultation.registration import NODE, verify_member_signature
@@ -36,6 +36,8 @@ ACCEPTANCE_LOOKS: Final = 40
 _MAY_COME: Final = frozenset({"unknown-share", "unknown-request", "not-granted", "no-share", "unreachable", "internal"})
 """Refusals of nodes that lag, or cannot do it now."""
 T = TypeVar("T")
+ToSeats = Message | Callable[[Seat], Message]
+"""A call to every node of the committee."""
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -92,15 +94,16 @@ class Nodes:
         return self._transport.call(party, method, message.encode())
 
     def answers(
-        self, view: StateView, method: str, message: Message, kind: Callable[[bytes], T], refusals: list[Refused] | None = None
+        self, view: StateView, method: str, message: ToSeats, kind: Callable[[bytes], T], refusals: list[Refused] | None = None
     ) -> Iterator[tuple[str, T]]:
         """Answers of the committee's nodes, one after the other; who refuses, is silent or answers rubbish is left out.
 
-        :param refusals: takes what nodes refuse.
+        :param message: the same for all, or made for each seat. :param refusals: takes what nodes refuse.
         """
         for seat in self.committee(view).seats:
             try:
-                yield seat.name, kind(self.call(seat.name, method, message))
+                asked = message if isinstance(message, Message) else message(seat)
+                yield seat.name, kind(self.call(seat.name, method, asked))
             except Refused as refused:
                 if refusals is not None:
                     refusals.append(refused)
@@ -108,7 +111,7 @@ class Nodes:
                 continue
 
     def attach(
-        self, view: StateView, sort: str, about: bytes, digest: bytes, method: str, message: Message
+        self, view: StateView, sort: str, about: bytes, digest: bytes, method: str, message: ToSeats
     ) -> AttachmentReceipts:
         """Hand an attachment to all nodes; the receipts of a quorum (attachments, steps 1 to 3).
 

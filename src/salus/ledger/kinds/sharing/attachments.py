@@ -9,10 +9,13 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from salus import labels
+from salus.abpre.threshold.box import Box, open_box, seal_box
 from salus.abpre.threshold.committee import SUITE, Committee
+from salus.abpre.threshold.committee import context as box_context
 from salus.codec import encode
 from salus.errors import Refused, refuse_unless
 from salus.groups import multi_signatures as bls
+from salus.groups.ristretto255 import Scalar
 from salus.ledger.kinds.parties import NODES
 from salus.ledger.kinds.sharing.attributes import counts
 from salus.ledger.kinds.sharing.committee_state import accepted_epoch, committee_of
@@ -20,6 +23,7 @@ from salus.ledger.kinds.sharing.messages.common import AttachmentReceipts
 from salus.ledger.signatures import BlsClaim
 from salus.ledger.state import StateView
 from salus.ledger.transactions import BlockContext
+from salus.symmetric import Random
 
 METADATA: Final = "metadata"
 """Sealed metadata of a record: object id = rid, digest = :func:`salus.records.record.metadata_hash`."""
@@ -41,6 +45,22 @@ def sign_attachment(network: bytes, epoch: int, bls_secret: bytes, kind: str, ob
     :param bls_secret: the node's, 32 bytes.
     """
     return bls.sign(bls_secret, attachment_message(network, epoch, kind, object_id, digest))
+
+
+def seal_c(network: bytes, epoch: int, node: str, Er: bytes, delegation: bytes, c: bytes, random: Random) -> Box:
+    """c on its way to a node (attachments, step 1): who records the traffic would have it after every node has deleted it.
+
+    :param epoch, Er: of the node's seat; 0 and a one-time key where a node asks for what it lacks.
+    """
+    return seal_box(Er, box_context(network, epoch, labels.C_HANDED, node, delegation), c, random)
+
+
+def open_c(network: bytes, epoch: int, node: str, er: Scalar, delegation: bytes, box: Box) -> bytes:
+    """The node opens it; whether it is the delegation's c the digest tells.
+
+    :raises Refused: ``bad-box``, ``bad-seal``.
+    """
+    return open_box(er, box, box_context(network, epoch, labels.C_HANDED, node, delegation))
 
 
 def gather_receipts(

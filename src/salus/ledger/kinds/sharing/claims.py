@@ -37,14 +37,14 @@ def scope_value_claim(context: BlockContext, V: bytes, value: Any, signature: by
     return Claim(labels.SIG_SCOPE, SUITE, V, (context.network, V), value, signature, what="the scope's key")
 
 
-def require_scope_signature(context: BlockContext, V: bytes, message: Message) -> None:
+def require_scope_signature(network: bytes, V: bytes, message: Message) -> None:
     """V signed everything before the last field of a message: verified at once, where what comes after is dear.
 
     Else whoever owns nothing could keep every node busy with capsules of 128 rows.
 
     :raises Refused: ``bad-signature``.
     """
-    _verified(context.network, V, message)
+    _verified(network, V, message)
 
 
 @lru_cache(maxsize=4096)

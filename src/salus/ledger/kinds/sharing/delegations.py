@@ -16,10 +16,10 @@ from salus.abpre.language import parse_canonical
 from salus.abpre.policy import Policy
 from salus.abpre.threshold.delegations import CheckedDelegation, SealedDelegation, check_delegation, take_delegation_unchecked
 from salus.abpre.threshold.receipts import RevocationReceipt, check_receipt, signers_of
-from salus.codec import Bytes32, Message, Size
+from salus.codec import Bytes32, Message, Size, encode
 from salus.errors import Refused, refuse_unless
 from salus.ledger.kinds.parties import NODES
-from salus.ledger.kinds.sharing import lists
+from salus.ledger.kinds.sharing import limits, lists
 from salus.ledger.kinds.sharing.access_log import DELEGATED, REVOKED, log
 from salus.ledger.kinds.sharing.attachments import DELEGATION_C, receipts_claim, require_quorum
 from salus.ledger.kinds.sharing.claims import require_scope_signature, scope_claim
@@ -112,7 +112,8 @@ class _Create:
         refuse_unless(sealed.expires_ms > context.time_ms, "delegation-expired", "it ends before this block")
         latest = context.time_ms + sharing_constants(view).delegation_max_ms
         refuse_unless(sealed.expires_ms <= latest, "too-far-ahead", f"a delegation expires at {latest} at the latest")
-        require_scope_signature(context, opened.V, message)
+        limits.check_limit(view, context, limits.CHANGES, scope.hex(), 1)
+        require_scope_signature(context.network, opened.V, message)
         # Else a delegation to own:<victim> would look like one that the victim may pass on.
         _policy(sealed.rk4.policy).require_no_owner()
         if message.index_key is not None:
@@ -127,6 +128,7 @@ class _Create:
         message, sealed = tx.message, tx.message.sealed
         scope = scope_of(sealed.scope)
         assert scope is not None
+        limits.use(state, context, limits.CHANGES, scope.hex(), 1)
         record = Delegation(scope, sealed, message.index_key, tx.hash, context.time_ms, 0, b"", None)
         DELEGATIONS.put(state, sealed.delegation, record)
         lists.append(state, lists.SCOPE_DELEGATIONS, scope, sealed.delegation)
@@ -182,7 +184,7 @@ def _policy(text: str) -> Policy:
 
 
 KINDS: Final = (
-    KindSpec(DelegationCreation, _Create(), since=SHARING_VERSION),
-    KindSpec(DelegationRevocation, _Revoke(), since=SHARING_VERSION),
+    KindSpec(DelegationCreation, _Create(), since=SHARING_VERSION, spends=lambda m: encode((m.KIND, m.sealed.delegation))),
+    KindSpec(DelegationRevocation, _Revoke(), since=SHARING_VERSION, spends=lambda m: encode((m.KIND, m.delegation))),
     KindSpec(RevocationReceipt, _Receipt(), since=SHARING_VERSION),
 )

@@ -277,7 +277,7 @@ def _judged(network: bytes, committee: Committee, sharing: AlphaSharing, core: K
 
 
 KINDS: Final = (
-    KindSpec(KeyAsked, _Ask(), since=SHARING_VERSION),
+    KindSpec(KeyAsked, _Ask(), since=SHARING_VERSION, spends=lambda m: box_key_of(m.core.requester, m.core.Er)),
     KindSpec(KeyDemand, _Demand(), since=SHARING_VERSION),
     KindSpec(IssuedPartial, _Post(), since=SHARING_VERSION),
     KindSpec(KeyMissing, _Missing(), since=SHARING_VERSION),

@@ -16,6 +16,7 @@ LIMIT: Final = "sharing.limit"
 KEYS: Final = "keys"
 WORDS: Final = "words"
 SHARES: Final = "shares"
+CHANGES: Final = "changes"
 
 
 def used(view: StateView, what: str, requester: str, time_ms: int) -> int:
@@ -31,7 +32,12 @@ def check_limit(view: StateView, context: BlockContext, what: str, requester: st
     :raises Refused: ``limit``.
     """
     constants = sharing_constants(view)
-    most = {KEYS: constants.keys_a_period, WORDS: constants.words_a_period, SHARES: constants.shares_a_period}[what]
+    most = {
+        KEYS: constants.keys_a_period,
+        WORDS: constants.words_a_period,
+        SHARES: constants.shares_a_period,
+        CHANGES: constants.changes_a_period,
+    }[what]
     before = used(view, what, requester, context.time_ms)
     refuse_unless(before + amount <= most, "limit", f"{what}: {before} of {most} are used in this period, {amount} more asked")
 

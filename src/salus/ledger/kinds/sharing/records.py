@@ -20,7 +20,7 @@ from salus.consultation.registration import CLOUD, MemberKey
 from salus.consultation.registration import SUITE as MEMBER_SUITE
 from salus.errors import Refused, refuse_unless
 from salus.ledger.kinds.parties import live_party
-from salus.ledger.kinds.sharing import access_log, lists
+from salus.ledger.kinds.sharing import access_log, limits, lists
 from salus.ledger.kinds.sharing.attachments import METADATA, receipts_claim
 from salus.ledger.kinds.sharing.claims import require_scope_signature, scope_claim
 from salus.ledger.kinds.sharing.committee_state import accepted_epoch
@@ -106,7 +106,7 @@ RECORDS: Final = Table("record", Record)
 CAPSULES: Final = Table("record.capsule", CapsuleMessage)
 TAGS: Final = Table("record.tags", RecordTags, shared=False)
 BY_DIGEST: Final = Table("record.digest", RecordName, shared=False)
-"""Raw key: digest tag."""
+"""Raw key: x and the digest tag. By scope, so that nobody takes the name of a body that others are about to put."""
 INDEX_KEYS: Final = Table("index-key", IndexKey, shared=False)
 """Raw key: x and :func:`policy_digest`."""
 
@@ -198,11 +198,13 @@ class _Put:
             older = find_record(view, put.supersedes)
             refuse_unless(older.scope == put.scope, "wrong-scope", "a record supersedes one of its own scope")
             refuse_unless(older.superseded_by is None, "record-superseded", put.supersedes.hex())
-        require_scope_signature(context, scope.V, put)
+        limits.check_limit(view, context, limits.CHANGES, put.scope.hex(), 1)
+        require_scope_signature(context.network, scope.V, put)
         return _content_claims(view, context, put.rid, put.scope, put.content)
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[RecordPut]) -> None:
         put, content = tx.message, tx.message.content
+        limits.use(state, context, limits.CHANGES, put.scope.hex(), 1)
         if put.supersedes is not None:
             older = RECORDS.need(state, put.supersedes)
             RECORDS.put(state, put.supersedes, replace(older, superseded_by=put.rid))
@@ -227,7 +229,7 @@ class _Put:
         RECORDS.put(state, put.rid, record)
         CAPSULES.put(state, put.rid, content.capsule)
         TAGS.put(state, put.rid, RecordTags(put.tags))
-        BY_DIGEST.put(state, content.digest_tag, RecordName(put.rid))
+        BY_DIGEST.put(state, put.scope + content.digest_tag, RecordName(put.rid))
         lists.append(state, lists.RECORDS, b"", put.rid)
         lists.append(state, lists.SCOPE_RECORDS, put.scope, put.rid)
         access_log.log(state, context, tx.hash, put.scope, access_log.PUT, rid=put.rid)
@@ -244,7 +246,7 @@ class _Repolicy:
         record = _next_version(view, message.rid, message.version)
         same = CAPSULES.need(view, message.rid) == message.capsule
         refuse_unless(not same, "already-done", "that is the record's capsule")
-        require_scope_signature(context, find_scope(view, record.scope).V, message)
+        require_scope_signature(context.network, find_scope(view, record.scope).V, message)
         return [_capsule_claim(context, message.rid, record.scope, message.capsule)]
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[RecordRepolicy]) -> None:
@@ -266,7 +268,7 @@ class _Rotate:
         record = _next_version(view, message.rid, message.version)
         fresh = message.content.digest_tag != record.digest_tag and message.content.metadata != record.metadata
         refuse_unless(fresh, "already-done", "a rotation brings a new body under a new key")
-        require_scope_signature(context, find_scope(view, record.scope).V, message)
+        require_scope_signature(context.network, find_scope(view, record.scope).V, message)
         return _content_claims(view, context, message.rid, record.scope, message.content)
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[RecordRotate]) -> None:
@@ -284,8 +286,8 @@ class _Rotate:
         )
         RECORDS.put(state, message.rid, changed)
         CAPSULES.put(state, message.rid, content.capsule)
-        BY_DIGEST.delete(state, record.digest_tag)
-        BY_DIGEST.put(state, content.digest_tag, RecordName(message.rid))
+        BY_DIGEST.delete(state, record.scope + record.digest_tag)
+        BY_DIGEST.put(state, record.scope + content.digest_tag, RecordName(message.rid))
         access_log.log(state, context, tx.hash, record.scope, access_log.ROTATED, rid=message.rid)
         context.emit("record.rotated", message.rid)
 
@@ -304,7 +306,7 @@ class _Erase:
         RECORDS.put(state, message.rid, tombstone)
         CAPSULES.delete(state, message.rid)
         TAGS.delete(state, message.rid)
-        BY_DIGEST.delete(state, record.digest_tag)
+        BY_DIGEST.delete(state, record.scope + record.digest_tag)
         access_log.log(state, context, tx.hash, record.scope, access_log.ERASED, rid=message.rid)
         context.emit("record.erased", message.rid)
 
@@ -318,12 +320,14 @@ class _PublishIndexKey:
         refuse_unless(message.sealed.scope == message.scope, "wrong-scope", "the sealed index key is another scope's")
         known = INDEX_KEYS.get(view, message.scope + policy_digest(message.capsule.policy))
         refuse_unless(known is None, "already-done", "the index key is published under this policy")
-        require_scope_signature(context, scope.V, message)
+        limits.check_limit(view, context, limits.CHANGES, message.scope.hex(), 1)
+        require_scope_signature(context.network, scope.V, message)
         _require_policy_of(message.capsule, message.scope)
         return [CapsuleClaim(message.capsule, index_aad(context.network, message.scope), "the index key's capsule")]
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[IndexKeyPublication]) -> None:
         message = tx.message
+        limits.use(state, context, limits.CHANGES, message.scope.hex(), 1)
         digest = policy_digest(message.capsule.policy)
         INDEX_KEYS.put(state, message.scope + digest, IndexKey(message.capsule, message.sealed, tx.hash, context.time_ms))
         lists.append(state, lists.SCOPE_INDEX_KEYS, message.scope, digest)
@@ -332,7 +336,8 @@ class _PublishIndexKey:
 
 def _content_claims(view: StateView, context: BlockContext, rid: bytes, scope: bytes, content: RecordContent) -> list[AnyClaim]:
     """Everything that is checked of a body's content: policy, capsule, digest, receipts of nodes and clouds."""
-    refuse_unless(BY_DIGEST.get(view, content.digest_tag) is None, "duplicate-record", "another record has that body")
+    known = BY_DIGEST.get(view, scope + content.digest_tag)
+    refuse_unless(known is None, "duplicate-record", "another record of the scope has that body")
     capsule = _capsule_claim(context, rid, scope, content.capsule)
     kept = receipts_claim(view, context, content.metadata_kept, METADATA, rid, content.metadata)
     names = [upload.cloud for upload in content.uploads]
@@ -376,10 +381,20 @@ def _capsule_digest(context: BlockContext, rid: bytes, scope: bytes, capsule: Ca
     return digest_of_capsule(context.network, take_unchecked(decoded_capsule(capsule), aad))
 
 
+def _version(rid: bytes, version: int) -> bytes:
+    """A version of a record: else one receipt, shown in a thousand puts, fills what nodes keep until it is committed."""
+    return encode((RecordPut.KIND, rid, version))
+
+
 KINDS: Final = (
-    KindSpec(RecordPut, _Put(), since=SHARING_VERSION),
-    KindSpec(RecordRepolicy, _Repolicy(), since=SHARING_VERSION),
-    KindSpec(RecordRotate, _Rotate(), since=SHARING_VERSION),
-    KindSpec(RecordErase, _Erase(), since=SHARING_VERSION),
-    KindSpec(IndexKeyPublication, _PublishIndexKey(), since=SHARING_VERSION),
+    KindSpec(RecordPut, _Put(), since=SHARING_VERSION, spends=lambda m: _version(m.rid, 1)),
+    KindSpec(RecordRepolicy, _Repolicy(), since=SHARING_VERSION, spends=lambda m: _version(m.rid, m.version)),
+    KindSpec(RecordRotate, _Rotate(), since=SHARING_VERSION, spends=lambda m: _version(m.rid, m.version)),
+    KindSpec(RecordErase, _Erase(), since=SHARING_VERSION, spends=lambda m: _version(m.rid, m.version)),
+    KindSpec(
+        IndexKeyPublication,
+        _PublishIndexKey(),
+        since=SHARING_VERSION,
+        spends=lambda m: encode((m.KIND, m.scope, policy_digest(m.capsule.policy))),
+    ),
 )

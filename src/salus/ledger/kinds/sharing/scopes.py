@@ -8,6 +8,7 @@ from salus.codec import Bytes32, Message, Size
 from salus.consultation.registration import INSTITUTION
 from salus.errors import Refused, refuse_unless
 from salus.ledger.kinds.parties import live_party
+from salus.ledger.kinds.sharing import limits
 from salus.ledger.kinds.sharing.claims import member_claim, require_key, scope_value_claim
 from salus.ledger.kinds.sharing.constants import SHARING_VERSION
 from salus.ledger.kinds.sharing.envelopes import check_envelope, spend_envelope
@@ -89,10 +90,13 @@ class _OpenByInstitution:
         message = tx.message
         _check_new(view, context, message.V)
         party = live_party(view, INSTITUTION, message.institution)
+        # A patient pays with a credential for each.
+        limits.check_limit(view, context, limits.CHANGES, message.institution, 1)
         value = _institution_value(message.institution)
         return [scope_value_claim(context, message.V, value, message.possession), member_claim(context, party, message)]
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[InstitutionScope]) -> None:
+        limits.use(state, context, limits.CHANGES, tx.message.institution, 1)
         _open(state, context, tx.message.V, tx.message.institution)
 
 

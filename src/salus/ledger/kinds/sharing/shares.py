@@ -369,7 +369,7 @@ def _partial_claim(context: BlockContext, claim: PartialClaim, W: bytes) -> Clai
 
 
 KINDS: Final = (
-    KindSpec(ShareRequest, _Ask(), since=SHARING_VERSION),
+    KindSpec(ShareRequest, _Ask(), since=SHARING_VERSION, spends=lambda m: box_key_of(m.institution, m.Er)),
     KindSpec(CheckVerdict, _Verdict(), since=SHARING_VERSION),
     KindSpec(ShareGrant, _Grant(), since=SHARING_VERSION),
     KindSpec(ShareDenial, _Deny(), since=SHARING_VERSION),
