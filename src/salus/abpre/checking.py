@@ -101,9 +101,10 @@ def check_batch(items: Sequence[tuple[Capsule, bytes]]) -> list[VerifiedCapsule]
     seed = _seed(fields, capsules)
     kappa = fr(int.from_bytes(coefficient_bytes(labels.ABPRE_CHECK, seed, 1), "big"))
     equations = _equations(labels.ABPRE_CHECK, seed, capsules, points)
-    A3 = g1_msm_vartime([fr(equation.c) for equation in equations], [capsule.A3 for capsule in capsules])
+    A3 = capsules[0].A3
     bases: list[tuple[list[Fr], list[G1]]] = [([ONE, kappa], [-point_a(), -point_g_tilde()])]
     if len(equations) > 1:
+        A3 = g1_msm_vartime([fr(equation.c) for equation in equations], [capsule.A3 for capsule in capsules])
         base = -(point_a() + table_g_tilde().mul(kappa))
         bases = [([fr(equation.c)], [base]) for equation in equations]
     _require_one(equations, bases, ([kappa], [A3]))
@@ -226,8 +227,9 @@ def _sums(groups: Sequence[tuple[list[Fr], list[G2]]]) -> list[G2]:
             sums[number] = g2_msm_vartime(scalars, points)
         else:
             short.append(number)
-    for number, found in zip(short, g2_msm_groups_vartime([groups[number] for number in short]), strict=True):
-        sums[number] = found
+    if short:
+        for number, found in zip(short, g2_msm_groups_vartime([groups[number] for number in short]), strict=True):
+            sums[number] = found
     return [found for found in sums if found is not None]
 
 
