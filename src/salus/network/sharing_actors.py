@@ -337,10 +337,14 @@ class ReaderCommands(OwnerCommands):
         }
 
     def resume(self) -> Result:
-        """Finish what an interruption left."""
-        if self._shares:
-            self._desk.institution.resume()
-        return {"finished": self._resume_owner()}
+        """Finish what an interruption left; a restored wallet finds its records and its requests again."""
+        fresh = not self._shares
+        finished = self._resume_owner()
+        requests = self._desk.institution.requests
+        if fresh or requests.finding:
+            requests.find()
+        requests.resume()
+        return {"finished": finished}
 
 
 def _private_key(file: str, passphrase_file: str) -> bytes:

@@ -175,7 +175,7 @@ def test_too_few_nodes_at_issuing_are_named_and_the_request_is_finished_later(
     assert f"silent: {', '.join(scene.names[1:3])}" in refusal.value.detail
     scene.hospital._around.ledger._patience_ms = 30_000
     again = desk(scene.hospital)
-    again.institution.resume()
+    again.institution.requests.resume()
     assert again.institution.request_key(["role:doctor@2025"]).attributes == frozenset({"role:doctor@2025"})
     assert scene.committed(KeyAsked.KIND) == asked_before + 1
     assert not [name for name in scene.hospital._wallet.one_time.names() if name.startswith("key-request-")]

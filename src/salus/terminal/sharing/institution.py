@@ -26,7 +26,6 @@ from salus.consultation.registration import MemberKey
 from salus.errors import REASONS, Refused, TransportError, refuse_unless
 from salus.ledger.kinds.sharing.attributes import HeldAttribute, held_attributes, holds
 from salus.ledger.kinds.sharing.committee_state import committee_of, scalar_public
-from salus.ledger.kinds.sharing.constants import sharing_constants
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_member
 from salus.ledger.kinds.sharing.messages.keys import KeyAsked
 from salus.ledger.kinds.sharing.messages.shares import EMERGENCY, ITEMS_MAX, WAITING, ShareItem, ShareRequest
@@ -38,7 +37,6 @@ from salus.ledger.kinds.sharing.share_state import (
     SHARES,
     Share,
     check_servable,
-    closes_ms,
     decide,
     find_share,
     share_id,
@@ -56,6 +54,7 @@ from salus.terminal.sharing.entries import AttributeKey, ShareEntry
 from salus.terminal.sharing.keys import KeyDesk
 from salus.terminal.sharing.nodes import Nodes, raise_if_agreed
 from salus.terminal.sharing.reading import Opened, Reading, verified_capsule
+from salus.terminal.sharing.requests import Requests, one_time_name
 from salus.terminal.sharing.shelf import Shelf
 from salus.terminal.wallet import Wallet
 
@@ -102,6 +101,7 @@ class InstitutionTerminal:
         self._now_ms = now_ms
         self._random = random
         self.reading = Reading(nodes, bodies, wallet.directory, random)
+        self.requests = Requests(wallet, shelf, nodes, keys, member.name, now_ms)
 
     @property
     def name(self) -> str:
@@ -174,7 +174,7 @@ class InstitutionTerminal:
         message = signed_by_member(self._nodes.network, draft, self._member, self._random)
         request = transaction_hash(message.encode())
         # The one-time key is durable before the request leaves: partials are boxed to it.
-        self._wallet.one_time.put(_one_time(request), box.export_secret())
+        self._wallet.one_time.put(one_time_name(request), box.export_secret())
         entries = [
             ShareEntry(share_id(self._nodes.network, request, i), request, item.rid, draft.purpose, self._now_ms())
             for i, item in enumerate(items)
@@ -186,7 +186,7 @@ class InstitutionTerminal:
         except Refused:
             for entry in entries:
                 self._shelf.remove(f"share-{entry.share.hex()}")
-            self._wallet.one_time.erase(_one_time(request))
+            self._wallet.one_time.erase(one_time_name(request))
             raise
         return entries
 
@@ -224,7 +224,7 @@ class InstitutionTerminal:
 
     def shares(self) -> list[ShareEntry]:
         """Everything that was asked for, oldest first."""
-        return sorted(self._shelf.all("share-", ShareEntry), key=lambda s: (s.asked_ms, s.share))
+        return self.requests.entries()
 
     def share(self, share: bytes) -> Share | None:
         """What the ledger says of a share, None if its request was never committed."""
@@ -289,8 +289,11 @@ class InstitutionTerminal:
         """k of a share through a delegation (partial transformations, steps 5 to 9)."""
         nodes, epoch = self._nodes, self._nodes.epoch(view)
         target = target_of(view, nodes.network, share, epoch)
+        name = one_time_name(found.request)
+        gone = "the request's one-time key is not in this wallet, nor in any backup; ask again: salus share request"
+        refuse_unless(self._wallet.one_time.has(name), "erased", gone)
+        box = BoxKey.from_secret(self._wallet.one_time.get(name))
         delta = open_delta(nodes.parameters(view), self.key_for(target.delegation.rk4.capsule.policy), target.delegation.rk4)
-        box = BoxKey.from_secret(self._wallet.one_time.get(_one_time(found.request)))
         committee, public = committee_of(view, epoch), scalar_public(view, epoch, Z)
         partials: dict[str, PartialTransformation] = {}
         refusals: list[Refused] = []
@@ -323,30 +326,6 @@ class InstitutionTerminal:
         used = tuple(committee.seat(index).name for index in made.used)
         return made.key, used, tuple(sorted({e.partial.node for e in made.evidence}))
 
-    def resume(self) -> None:
-        """Forget requests that were interrupted before they were committed, and one-time keys that open nothing any more."""
-        self._keys.resume()
-        kept = {name for name in self._wallet.one_time.names() if name.startswith(ONE_TIME)}
-        if not kept:
-            return
-        view, needed = self._nodes.view(), set()
-        for entry in self.shares():
-            if _one_time(entry.request) not in kept:
-                continue  # settled
-            share = SHARES.get(view, entry.share)
-            if share is None and self._now_ms() - entry.asked_ms > FORGET_MS:
-                self._shelf.remove(f"share-{entry.share.hex()}")
-            elif share is None or _may_be_opened(view, share, self._nodes.ledger.time_ms):
-                needed.add(_one_time(entry.request))
-        for name in kept - needed:
-            self._wallet.one_time.erase(name)
-
-
-ONE_TIME: Final = "share-"
-"""Prefix of the one-time files of requests."""
-FORGET_MS: Final = 3600 * 1000
-"""After so long a request that is not on the ledger was never committed."""
-
 
 def _all_of(held: Iterable[HeldAttribute]) -> list[str]:
     found: set[str] = set()
@@ -354,17 +333,6 @@ def _all_of(held: Iterable[HeldAttribute]) -> list[str]:
         years = range(one.first_year, one.last_year + 1) if one.first_year else ()
         found.update((with_year(one.atom, year) for year in years) if one.first_year else (one.atom,))
     return sorted(found)
-
-
-def _one_time(request: bytes) -> str:
-    return f"{ONE_TIME}{request.hex()[:32]}"
-
-
-def _may_be_opened(view: StateView, share: Share, time_ms: int) -> bool:
-    """Whether partials for a share may still come, or be asked for again."""
-    if share.status == GRANTED:
-        return share.delegation is not None and time_ms < share.granted_ms + sharing_constants(view).grant_ms
-    return share.status != DENIED and time_ms < closes_ms(view, share)
 
 
 def _closed(share: Share, why: Sequence[Obstacle]) -> Refused:
