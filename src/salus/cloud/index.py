@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -97,9 +98,13 @@ class Index:
         :raises DamagedFile: the database is damaged. :raises StorageError: of another network or version, or unreachable.
         """
         self._shown = ""
-        self._engine = self._create_engine(url)
+        self._engine = self._following = self._create_engine(url)
         if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _sqlite_pragmas)
+            event.listen(self._engine, "connect", partial(_sqlite_pragmas, "FULL"))
+            # What is told from the ledger is told again from it: a loss of power may take the newest blocks that were filed
+            # (docs/adr/0261-followers.md). What a receipt was signed for is fsynced, and everything before it with it.
+            self._following = self._create_engine(url)
+            event.listen(self._following, "connect", partial(_sqlite_pragmas, "NORMAL"))
         with self._writing() as db:
             if self._engine.dialect.name == "sqlite" and db.execute(sa.text("PRAGMA quick_check(1)")).scalar() != "ok":
                 raise DamagedFile(self._damaged())
@@ -121,6 +126,7 @@ class Index:
 
     def close(self) -> None:
         """Close all connections."""
+        self._following.dispose()
         self._engine.dispose()
 
     # --- bodies ---
@@ -142,7 +148,7 @@ class Index:
 
     def set_confirmed(self, digest: bytes) -> None:
         """The body was hashed again and is right."""
-        with self._writing() as db:
+        with self._following_writing() as db:
             db.execute(_BODIES.update().where(_BODIES.c.digest == digest).values(confirmed=1))
 
     def forget_body(self, row: BodyRow) -> bool:
@@ -208,7 +214,7 @@ class Index:
 
     def file_block(self, height: int, time_ms: int, filings: Sequence[FilingRow]) -> bool:
         """File one block's transactions and mark their bodies as named, all or nothing; ``False`` if it was filed before."""
-        with self._writing() as db:
+        with self._following_writing() as db:
             moved = db.execute(
                 _META.update().where(_META.c.key == "height", _META.c.value == str(height - 1)).values(value=str(height))
             )
@@ -265,6 +271,12 @@ class Index:
             yield connection
 
     @contextlib.contextmanager
+    def _following_writing(self) -> Iterator[sa.Connection]:
+        """Of what the ledger tells; see the constructor."""
+        with self._errors(), self._following.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
@@ -296,9 +308,9 @@ class Index:
         return f"the index {self._shown} is damaged; move it away: it is made again from the bodies and the ledger"
 
 
-def _sqlite_pragmas(connection: Any, _record: object) -> None:
+def _sqlite_pragmas(synchronous: str, connection: Any, _record: object) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000"):
+    for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "busy_timeout=30000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

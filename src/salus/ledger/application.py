@@ -80,7 +80,7 @@ class LedgerApplication:
     ) -> LedgerApplication:  # fmt: skip
         """Open the ledger kept in a directory, or start it there from genesis.
 
-        :param every_commit_durable: False for a follower, which promises nobody to keep a block (docs/adr/0251-followers.md).
+        :param every_commit_durable: False for a follower, which promises nobody to keep a block (docs/adr/0261-followers.md).
         :raises DamagedFile: something on disk was altered or truncated.
         :raises StorageError: the disk is full, or the directory belongs to another network.
         """

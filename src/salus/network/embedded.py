@@ -33,6 +33,7 @@ from salus.network.founding import found
 from salus.network.home import Home
 from salus.network.local import LocalTransport
 from salus.network.wallets import institution_wallets, new_content
+from salus.network.workers import Workers
 from salus.node.node import Node
 from salus.symmetric import Random
 from salus.terminal.bodies import Progress, no_progress
@@ -84,6 +85,7 @@ class EmbeddedNetwork:
         self.transport: Transport = _Pumping(self)
         self._actors: list[Actor] = []
         self.nodes: list[Node] = []
+        self._workers = Workers()
         self._settling = False
         self.patience_ms = PATIENCE_MS
         self._node_names: list[str] = []
@@ -97,6 +99,7 @@ class EmbeddedNetwork:
 
     def _run_parties(self) -> None:
         self._closing.callback(self._close_nodes)
+        self._closing.callback(self._workers.close)
         for directory in self.home.nodes():
             self._node_names.append(self._run_node(directory).name)
         self.checks = CheckParties(self.home, self.genesis, self._services, lambda: self.client(self.local), self.random)
@@ -309,8 +312,9 @@ class EmbeddedNetwork:
         """Let every node that has something to do now work once, and carry its messages; False if none had."""
         now = self.now_ms()
         working = [n for n in self.nodes if n.busy or n.runner.due(now)]
+        self._workers.work([node.runner for node in working if node.runner.busy or node.runner.due(now)])
         for node in working:
-            node.work()
+            node.follow_up()
             self._carry(node)
             self._run_errands(node)
         if working:

@@ -1,9 +1,10 @@
-"""How the nodes and check nodes of an embedded network are in the sharing half, for those who look at it."""
+"""How the nodes, check nodes and clouds of an embedded network are in the sharing half, for those who look at it."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from salus.cloud.messages import STATUS, CloudStatus, StatusRequest
 from salus.ledger import sharing_api as m
 from salus.network.embedded import EmbeddedNetwork
 
@@ -19,6 +20,25 @@ def describe_checks(network: EmbeddedNetwork) -> list[dict[str, Any]]:
         }
         for check in network.checks.running
     ]
+
+
+def describe_clouds(network: EmbeddedNetwork) -> list[dict[str, Any]]:
+    """Every cloud that runs: how far it has followed the chain, what it holds, and records that it lacks and has to fetch."""
+    found = []
+    for cloud in network.clouds:
+        cloud.follow()
+        held = CloudStatus.decode(cloud.handle(STATUS, StatusRequest().encode()))
+        found.append(
+            {
+                "name": held.name,
+                "height": held.height,
+                "bodies": held.bodies,
+                "bytes": held.body_bytes,
+                "records": held.records,
+                "missing": held.records_missing,
+            }
+        )
+    return found
 
 
 def describe_sharing(network: EmbeddedNetwork) -> list[dict[str, Any]]:

@@ -138,7 +138,7 @@ class SocketTransport:
 
 
 def _ended(connection: socket.socket) -> bool:
-    """Whether an idle connection can be read: then its party has closed it, for nothing was asked; it runs anew, or not at all."""
+    """Whether an idle connection can be read: then its party has closed it, for nothing was asked."""
     return bool(select.select([connection], [], [], 0)[0])
 
 

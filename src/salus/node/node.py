@@ -199,6 +199,10 @@ class Node:
     def work(self) -> None:
         """Do everything there is to do now, duties included."""
         self.runner.work()
+        self.follow_up()
+
+    def follow_up(self) -> None:
+        """What the replica's work leaves to do: duties, if a block was committed or something waits for this node."""
         if self._committed or (self.sharing.waits and not self.runner.error):
             self._committed = False
             self.attend()

@@ -15,12 +15,13 @@ from salus.cli.session import Result, Session
 APP = group("network", "Make a network in a home, and look after it.")
 
 
-@command(APP, "init", ("--home clinic network init", "--home clinic network init --nodes 7"))
+@command(APP, "init", ("--home clinic network init", "--home clinic network init --nodes 7 --clouds 2"))
 def init(
     session: Session,
     nodes: Annotated[int | None, typer.Option(min=1, metavar="N", help="Replicas: 3f + 1, at least 4.", show_default="4")] = None,
+    clouds: Annotated[int, typer.Option(min=1, max=8, metavar="N", help="Clouds; a record is kept by two of them.")] = 1,
 ) -> Result:
-    """Found a network in the home: centre, nodes, cloud and four institutions, each in a directory of its own.
+    """Found a network in the home: centre, nodes, clouds and four institutions, each in a directory of its own.
 
     The passphrase is that of the institutions' wallets.
     """
@@ -33,13 +34,13 @@ def init(
         raise Refused("already-done", f"there is a network in {session.home}; use it, or choose another --home")
     passphrase = session.passphrase("the institutions' wallets", new=True)
     session.progress.stage("founding the network")
-    with EmbeddedNetwork.create(session.home, passphrase, nodes=count) as network:
+    with EmbeddedNetwork.create(session.home, passphrase, nodes=count, clouds=clouds) as network:
         core = network.genesis.core
         data = {
             "home": str(session.home.resolve()),
             "network": network.genesis.network().hex(),
             "centre": core.centre.name,
-            "cloud": network.cloud_name,
+            "clouds": network.cloud_parties.names,
             "nodes": [node.name for node in network.nodes],
             "check_nodes": network.checks.names,
             "institutions": [i.member.name for i in core.institutions],
@@ -48,24 +49,22 @@ def init(
 
     def show(screen: Screen) -> None:
         screen.line(f"Founded a network of {count} nodes in {session.home}.")
-        screen.facts({name: data[name] for name in ("network", "centre", "cloud", "nodes", "institutions")})
+        screen.facts({name: data[name] for name in ("network", "centre", "clouds", "nodes", "institutions")})
 
     return Result(data, show)
 
 
 @command(APP, "status", "--home clinic network status")
 def status(session: Session) -> Result:
-    """Show height, state and health of every node, the epoch, and what the cloud holds."""
-    from salus.cloud import messages as cloud
+    """Show height, state and health of every node, the epoch, and what each cloud holds."""
     from salus.labels import SUITE_R1
-    from salus.network.sharing_status import describe_checks, describe_sharing
+    from salus.network.sharing_status import describe_checks, describe_clouds, describe_sharing
 
     with session.network() as network:
         ledger = network.client()
         ledger.refresh()
         nodes = [_node(s) for s in network.status()]
-        answer = network.transport.call(network.cloud_name, cloud.STATUS, cloud.StatusRequest().encode())
-        held = cloud.CloudStatus.decode(answer)
+        clouds = describe_clouds(network)
         data = {
             "home": str(session.home.resolve()),
             "network": network.genesis.network().hex(),
@@ -78,7 +77,7 @@ def status(session: Session) -> Result:
             "nodes": nodes,
             "check_nodes": describe_checks(network),
             "sharing": describe_sharing(network),
-            "cloud": {"name": held.name, "height": held.height, "bodies": held.bodies, "bytes": held.body_bytes},
+            "clouds": clouds,
             "doctors": sum(1 for p in ledger.parties("doctor") if not p.revoked_ms),
             "patients": len(network.centre.patients()),
         }
@@ -91,7 +90,6 @@ def status(session: Session) -> Result:
                 "height": data["height"],
                 "last block": day_and_time(ledger.time_ms),
                 "epoch": data["epoch"],
-                "cloud": f"{held.bodies} bodies, {size(held.body_bytes)}",
                 "doctors": data["doctors"],
                 "patients": data["patients"],
             }
@@ -99,6 +97,8 @@ def status(session: Session) -> Result:
         screen.line()
         rows = [(n["name"], n["height"], n["application_hash"][:16], n["pool"], n["complaint"]) for n in nodes]
         screen.table(("node", "height#", "state", "pool#", "complaint"), rows, "no nodes")
+        rows = [(c["name"], c["bodies"], size(c["bytes"]), c["records"], c["missing"]) for c in clouds]
+        screen.table(("cloud", "bodies#", "size#", "records#", "missing#"), rows, "no clouds")
         screen.line("All nodes agree." if data["agreed"] else "The nodes do not stand at the same state.")
 
     return Result(data, show)

@@ -18,11 +18,15 @@ _log = structlog.get_logger(__name__)
 class Follower:
     """Keeps a ledger up to date from nodes that it does not believe.
 
+    Blocks are not fsynced one by one: a loss of power may take the newest, and the next call reads them again from any node.
+    Nobody was promised that they are here, they are decided for good, and what is signed about a height is a function of the
+    state after it, which comes out the same again (docs/adr/0261-followers.md).
+
     :param directory: of the ledger. :param ledger: asks the nodes; it verifies the certificates of the blocks it gives.
     """
 
     def __init__(self, directory: Path, genesis: Genesis, ledger: LedgerClient) -> None:
-        self.application = LedgerApplication.open(directory, genesis)
+        self.application = LedgerApplication.open(directory, genesis, every_commit_durable=False)
         self._ledger = ledger
         self._validators = genesis.validators()  # seats are fixed by genesis until there are elections
 
