@@ -91,10 +91,7 @@ def streams(context: Context) -> Part:
         "Records: rate over size",
         "GB/s",
         (("raw, one core", raw), ("encrypt", ours), ("decrypt", opened), ("encrypt, all cores", parallel)),
-        kind="lines",
-        x=tuple(float(mib) for mib in sizes),
-        x_label="size, MiB",
-        logarithmic=True,
+        labels=tuple(f"{mib:,} MiB" for mib in sizes),
     )
     return Part((one, both), tuple(targets), (plot,))
 

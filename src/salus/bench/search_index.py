@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -51,7 +51,6 @@ def look_ups(context: Context) -> Part:
     """One keyword over every candidate, beside a key set-up for each scope and a block and a look-up for each record."""
     rows: list[tuple[Cell, ...]] = []
     targets: list[Target] = []
-    times: dict[int, list[float]] = {}
     for records in _records(context):
         for scopes in SCOPES:
             if scopes > records:
@@ -64,14 +63,13 @@ def look_ups(context: Context) -> Part:
             targets.append(
                 Target(f"one keyword over {records:,} records in {scopes:,} scopes: over its floor", one / floor, LIMIT)
             )
-            times.setdefault(scopes, []).append(one)
     columns = ("records", "scopes", "one_core_ms", "floor_ms", "ratio", "all_cores_ms", "found")
     notes = (
         f"Records of {TAGS} tags; every record of every scope is a candidate. The smallest of several runs.",
         "Floor: a key set-up for each scope, one AES block and one look-up for each candidate.",
     )
     section = Section("look-ups", "Looking up one keyword", columns, tuple(rows), notes)
-    return Part((section,), tuple(targets), (_plot(_records(context), times),))
+    return Part((section,), tuple(targets), (_plot(rows),))
 
 
 def index_sizes(context: Context) -> Part:
@@ -156,15 +154,7 @@ def threads(count: int) -> Iterator[None]:
         _native.set_threads(wanted)
 
 
-def _plot(records: tuple[int, ...], times: dict[int, list[float]]) -> Plot:
-    series = tuple((f"{scopes:,} scopes", tuple(values)) for scopes, values in times.items() if len(values) == len(records))
-    return Plot(
-        "look-ups",
-        "One keyword, one core",
-        "ms",
-        series,
-        kind="lines",
-        x=tuple(float(n) for n in records),
-        x_label="records",
-        logarithmic=True,
-    )
+def _plot(rows: Sequence[tuple[Cell, ...]]) -> Plot:
+    labels = tuple(f"{row[0]:,} records, {row[1]:,} scopes" for row in rows)
+    series = tuple((name, tuple(float(row[at] or 0) for row in rows)) for name, at in (("search", 2), ("floor", 3)))
+    return Plot("look-ups", "One keyword, one core", "ms", series, labels=labels, logarithmic=True)
