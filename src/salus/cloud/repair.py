@@ -27,6 +27,8 @@ from salus.transport import PART_BYTES, Transport
 
 LOOKED_AT_A_TIME: Final = 1000
 """Records whose bodies are looked for at one time: a second of work."""
+READ_THROUGH_BYTES: Final = 64 * 1024 * 1024
+"""Bodies that are hashed again at one time, in turn: a disk that decays is noticed, in a tenth of a second of work a round."""
 _log = structlog.get_logger(__name__)
 
 
@@ -57,7 +59,9 @@ class Repair:
             elif any(self._fetch_all(wanted, cloud) for cloud in clouds):
                 self._shelf.wanted.drop(name)
                 repaired += 1
-        for entry in self._shelf.without_body(LOOKED_AT_A_TIME):
+        lost = {entry.digest: entry for entry in self._shelf.without_body(LOOKED_AT_A_TIME)}
+        lost |= {entry.digest: entry for entry in self._shelf.damaged(READ_THROUGH_BYTES)}
+        for entry in lost.values():
             clouds = self._others(entry.rid, entry.metadata) or ()
             repaired += any(self._fetch_body(entry, cloud) for cloud in clouds)
         return repaired

@@ -85,6 +85,7 @@ class RecordShelf:
         """digest -> (rid, metadata hash) of bodies that are a record's, named by the ledger or not yet."""
         self._seen: dict[bytes, tuple[int, Record]] = {}
         self._looked_at = 0
+        self._read_through = -1
         for path in self._directory.iterdir():
             entry = _read_entry(path)
             self._bound[entry.digest] = (entry.rid, entry.metadata)
@@ -238,6 +239,24 @@ class RecordShelf:
         self._looked_at = start + count
         entries = [_read_entry(path) for path in paths[start : self._looked_at]]
         return [entry for entry in entries if entry.named and self._shelf.held(entry.digest) is None]
+
+    def damaged(self, bytes_max: int) -> list[RecordEntry]:
+        """Records whose bodies, read again in turn, are not what they were when they came; they are set aside.
+
+        :param bytes_max: how much is read, but for the last body.
+        """
+        paths = sorted(self._directory.iterdir())
+        found: list[RecordEntry] = []
+        for _ in range(len(paths)):
+            self._read_through = self._read_through + 1 if self._read_through + 1 < len(paths) else 0
+            entry = _read_entry(paths[self._read_through])
+            if entry.named:
+                bytes_max -= entry.size_bytes
+                if not self._shelf.sound(entry.digest):
+                    found.append(entry)
+            if bytes_max <= 0:
+                break
+        return found
 
     def restore(self, entry: RecordEntry, staged: Path) -> None:
         """Put back a body: a complete, fsynced, checked file. From now on it is given to nobody by its digest alone."""

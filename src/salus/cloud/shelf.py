@@ -112,6 +112,17 @@ class Shelf:
                 self._index.set_confirmed(digest)
             return msgspec.structs.replace(row, confirmed=True)
 
+    def sound(self, digest: bytes) -> bool:
+        """Hash a body again; one that is damaged is set aside. False if it is not here, or was damaged."""
+        with self.lock(digest):
+            row = self.held(digest)
+            if row is None:
+                return False
+            if self._hash(digest) == (row.digest, row.size_bytes):
+                return True
+            self._lose(row)
+            return False
+
     def read(self, digest: bytes, offset: int, count: int) -> bytes:
         """A range, as it is in the store; the reader checks the digest.
 

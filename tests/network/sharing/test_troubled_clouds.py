@@ -108,10 +108,8 @@ def test_a_body_that_one_cloud_harms_comes_from_the_other(
     assert owner.bodies.passed_over == {}
 
 
-@pytest.mark.parametrize("harm", [lose, cut])
-def test_what_a_cloud_sees_that_it_lost_comes_back_from_the_other(
-    scene: Scene, tmp_path: Path, harm: Callable[[Path, Path], None]
-) -> None:
+@pytest.mark.parametrize("harm", HARM)
+def test_what_a_cloud_harmed_comes_back_from_the_other(scene: Scene, tmp_path: Path, harm: Callable[[Path, Path], None]) -> None:
     (entry, data), (other, _) = scene.record(), scene.record()
     for cloud in scene.network.clouds:
         cloud.follow()
