@@ -170,7 +170,7 @@ def test_fhir_is_the_same_from_the_wallet_and_from_the_file(salus: Terminal, tmp
     first, second = tmp_path / "one.json", tmp_path / "two.json"
     data = salus.good(*ALICE, "audit", "export", first, "--fhir")
     shown = salus("audit", "export", second, "--fhir", "--from", file, "--network", network)
-    assert "Wrote a FHIR R4 Bundle of 18 entries" in shown.out
+    assert "Wrote 18 entries as a FHIR R4 Bundle" in shown.out
     assert first.read_bytes() == second.read_bytes()
     bundle = json.loads(first.read_bytes())
     Bundle.model_validate(bundle)

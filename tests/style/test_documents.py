@@ -57,7 +57,7 @@ def test_pages_named_in_the_code_exist() -> None:
 def test_tests_named_in_the_documentation_exist() -> None:
     missing = []
     for name in PAGES:
-        for path in re.findall(r"\b(?:tests|src|tools)/[\w./-]+\b", text(name)):
+        for path in re.findall(r"(?<![\w/])(?:tests|src|tools)/[\w./-]+\b", text(name)):
             if not (ROOT / path).exists():
                 missing.append(f"{name}: {path}")
     assert missing == []

@@ -139,7 +139,7 @@ def show_written(data: dict[str, Any]) -> Callable[[Screen], None]:
 
     def bundle(screen: Screen) -> None:
         found = ", ".join(f"{count} {kind}" for kind, count in data["resources"].items())
-        screen.line(f"Wrote a FHIR R4 Bundle of {data['entries']} entries to {data['file']}: {found}.")
+        screen.line(f"Wrote {data['entries']} entries as a FHIR R4 Bundle to {data['file']}: {found}.")
         if data["policies_unknown"]:
             screen.line(f"{data['policies_unknown']} policies are not in it: the nodes no longer keep their transactions.")
 

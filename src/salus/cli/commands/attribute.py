@@ -65,7 +65,7 @@ def grant(
         "institution": institution, "attributes": sorted(set(attributes)), "first_year": first, "last_year": last,
         "expires_ms": until_ms, "tx": done.hash.hex(),
     }  # fmt: skip
-    covered = f"{first} to {last}" if first else "no year"
+    covered = "no year" if not first else str(first) if first == last else f"{first} to {last}"
     return Result(data, lambda screen: screen.line(f"Granted {institution}: {', '.join(data['attributes'])} for {covered}."))
 
 
