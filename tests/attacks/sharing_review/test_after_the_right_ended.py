@@ -15,7 +15,7 @@ from salus.consultation.registration import INSTITUTION
 from salus.errors import Refused
 from salus.ledger import sharing_api as m
 from salus.ledger.kinds.parties import PartyRevocation, key_digest
-from salus.ledger.kinds.sharing import searches, share_state
+from salus.ledger.kinds.sharing import searches, share_state, shares
 from salus.ledger.kinds.sharing.messages import shares as ms
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_member
 from salus.ledger.kinds.sharing.messages.searches import TokenRequest
@@ -102,3 +102,19 @@ def test_a_revoked_institutions_open_question_is_not_answered(
         return
     with pytest.raises(Refused, match="revoked"):
         answer()
+
+
+@pytest.mark.parametrize("repaired", [True, False])
+def test_a_grant_behind_its_revocation_in_one_block_does_not_pass(
+    chain: SharingChain, monkeypatch: pytest.MonkeyPatch, repaired: bool
+) -> None:
+    owner = chain.owner()
+    rid = chain.put(owner)
+    delegation = chain.delegate(owner, chain.key(owner))
+    (share,), _ = chain.judged(HOSPITAL, {rid: delegation})
+    grant, revocation = chain.grant_of(share), chain.revocation(owner, delegation)
+    if not repaired:
+        monkeypatch.setattr(shares, "decide_again", lambda *_: ms.VIA_DELEGATION)
+    taken = chain.propose([revocation.encode(), grant.encode()])
+    assert (grant.encode() in taken) == (not repaired)
+    assert chain.propose([grant.encode(), revocation.encode()]) == [grant.encode(), revocation.encode()]

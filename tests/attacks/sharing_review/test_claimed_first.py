@@ -1,8 +1,8 @@
 """Claim: nobody claims the name of a record, or of its body, that somebody else is about to put, and what was signed for it.
 
 Who sees a put before it is committed (a node, a check node) and owns a scope could: receipts name a record's id and its body,
-and both were free for whoever came first. What was claimed opened nothing; its owner had to encrypt, upload and put again, as often
-as somebody wanted. Now an id is of one scope by its name.
+and both were free for whoever came first. What was claimed opened nothing; its owner had to encrypt, upload and put again, as
+often as somebody wanted. Now an id is of one scope by its name.
 """
 
 from __future__ import annotations

@@ -157,3 +157,33 @@ def test_junk_sealed_to_nodes_from_outside_teaches_nothing(holders, monkeypatch)
     ]
     whole = interpolate_scalar([1, 2, 3], [others[0], stolen, others[1]])
     assert base_mul(whole).encode() == victim.commitments[0]
+
+
+@pytest.mark.parametrize("purpose", [Z, OPRF])
+def test_whole_boxes_copied_with_their_proofs_are_nothing_in_another_deal(holders, purpose, monkeypatch):
+    """The proof of rho is good, for the victim made it. That it names the deal keeps honest complaints from opening the box."""
+
+    def copy_of(victim: sd.ScalarDeal) -> sd.ScalarDeal:
+        draft = altered(holders.scalar_deal(purpose, 4), boxes=victim.boxes)
+        return resigned(holders.node(4).member, draft, labels.SIG_SCALAR_DEAL, RANDOM)
+
+    assert refusal(holders.check_scalar, copy_of(holders.scalar_deal(purpose, 1))) == "bad-box"
+
+    # Without the context: the proof is over recipient, R and ciphertext alone.
+    sign, verify = bx.schnorr_sign, bx.schnorr_verify
+    monkeypatch.setattr(bx, "schnorr_sign", lambda label, suite, rho, fields, *rest: sign(label, suite, rho, fields[1:], *rest))
+    monkeypatch.setattr(bx, "schnorr_verify", lambda label, suite, R, fields, *rest: verify(label, suite, R, fields[1:], *rest))
+    weaken(monkeypatch, bx.check_boxes, lambda items: [bx.check_box(*item) for item in items] and None)
+    victim, committee = holders.scalar_deal(purpose, 1), holders.committee
+    copy = copy_of(victim)
+    holders.check_scalar(copy)
+    group, shares = group_of(purpose), {}
+    for seat, box in zip(committee.seats, victim.boxes, strict=True):
+        node = holders.node(seat.index)
+        assert refusal(sd.open_dealt_share, NETWORK, committee, copy, node.name, node.secret) == "bad-share"
+        shown = sd.complain(NETWORK, committee, copy, node.member, node.secret, RANDOM)
+        ctx = sd.share_context(NETWORK, committee, purpose, 0, victim.dealer, seat.index)
+        shares[seat.index] = group.decode_scalar(open_with(shown.opening.Z, box, seat.Er, ctx), "stolen")
+    chosen = sorted(shares)[: holders.t]
+    secret = group.weighted(group.lagrange(chosen), [shares[i] for i in chosen])
+    assert group.base_mul(secret).encode() == victim.commitments[0], "an outsider reads the dealt secret off the complaints"

@@ -188,3 +188,34 @@ def test_t_members_of_this_or_any_later_committee_who_kept_c_open_that_scope():
     for holders, chosen in ((case.old, [1, 2, 3]), (new, [1, 2, 3, 4, 5])):
         assert opened_by(holders, chosen) is None
         assert opened_by(holders, chosen[:-1]) == "bad-transformation"
+
+
+@pytest.mark.parametrize("purpose", SCALARS)
+def test_a_bad_share_that_nobody_complains_about_leaves_its_member_without_one(case, purpose):
+    """The key does not move, but one seat fewer can serve: as many bad shares as the committee bears faults."""
+    old, new, random = case.old, case.new, case.world.random
+    honest, node, seat = case.scalar(purpose, 1), old.node(1).member, new.committee.seats[4]
+    ctx = sd.share_context(NETWORK, new.committee, purpose, 1, node.name, seat.index)
+    boxes = list(honest.boxes)
+    boxes[4] = sd.seal_box(seat.Er, ctx, group_of(purpose).random_scalar(random).encode(), random)
+    lie = resigned(node, altered(honest, boxes=tuple(boxes)), labels.SIG_SCALAR_DEAL, random)
+    deals = [lie, case.scalar(purpose, 3), case.scalar(purpose, 4)]
+    public = sd.ScalarPublic(ho.hand_over_scalar(old.committee, old.scalars[purpose], new.committee, deals))
+    assert public.sharing.public_key() == old.scalars[purpose].sharing.public_key()
+    for other in new.committee.seats:
+        keeper = new.node(other.index)
+        opened = (NETWORK, new.committee, public, deals, other.name, keeper.secret)
+        assert refusal(ho.open_scalar_share, *opened) == ("bad-share" if other == seat else None)
+
+
+def test_shares_that_were_only_passed_on_would_mix():
+    """A hand-over without a new polynomial: who left and who came have shares of one sharing, and t of them together suffice."""
+    case = HandOver()
+    left, came = [1], [3, 4]  # fewer than t of either committee
+    passed_on = {i: case.old.points[i].S for i in (1, 3, 4)}
+    together = g1_interpolate([*left, *came], [case.old.points[1].S, passed_on[3], passed_on[4]])
+    assert pairing([(together, G2.generator())]) == case.old.alpha.Y
+    new = case.old.hand_over_to(case.new, list(DEALERS))
+    for chosen in ([1, 3, 4], [1, 2, 3]):
+        mixed = g1_interpolate(chosen, [case.old.points[1].S, *(new.points[j].S for j in chosen[1:])])
+        assert pairing([(mixed, G2.generator())]) != case.old.alpha.Y

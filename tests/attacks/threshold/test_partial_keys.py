@@ -8,13 +8,25 @@ import pytest
 
 from salus import labels
 from salus.abpre.hashing import attribute_points, table_a, table_g2
-from salus.abpre.keys import SecretKey, check_key
+from salus.abpre.keys import SecretKey, check_key, key_gen
 from salus.abpre.opening import decapsulate
+from salus.abpre.parameters import MasterKey
 from salus.abpre.threshold import g1_proofs
 from salus.abpre.threshold import key_collecting as kc
 from salus.abpre.threshold import key_issuing as ki
 from salus.abpre.threshold.box import BoxKey, seal_box
-from salus.groups.bls12_381 import G1, Fr, decode_g1, fr_lagrange_coefficients, g1_msm_vartime, g2_msm_vartime, random_fr
+from salus.groups.bls12_381 import (
+    G1,
+    G2,
+    Fr,
+    decode_g1,
+    fr_lagrange_coefficients,
+    g1_interpolate,
+    g1_msm_vartime,
+    g2_msm_vartime,
+    pairing,
+    random_fr,
+)
 from support.consultation_world import flip, refusal, weaken
 from support.threshold_world import NETWORK, Holders, World, altered, dealt, make_holders, names, resigned, sent
 
@@ -318,3 +330,29 @@ def test_a_node_issues_from_its_own_share_alone():
     request, _ = holders.request(ATTRIBUTES)
     args = (NETWORK, holders.committee, request, holders.points[1], holders.node(2).member, holders.world.random)
     assert refusal(ki.issue_partial_key, *args) == "not-a-member"
+
+
+@pytest.mark.parametrize("lie", ["K", "K_x", "another's share", "L of another t", "other attributes"])
+def test_without_the_check_of_each_partial_one_liar_keeps_everybody_from_keys(holders, monkeypatch, lie):
+    """The combined key is wrong, nobody can say whose fault it is, and the evidence of it is not believed."""
+    request, key = holders.request(ATTRIBUTES)
+    false = lying(holders, request, 1, LIES[lie](holders, request))
+    issued = [false, *(holders.issue(request, i) for i in (2, 3, 4))]
+    shown = holders.collect(request, key, issued).evidence[0]
+    weaken(monkeypatch, kc.check_partial_key, lambda *parts: None)
+    assert refusal(holders.collect, request, key, issued) == "bad-key"
+    assert refusal(holders.judge_key, request, shown) == "bad-evidence"
+
+
+def test_a_partial_without_t_satisfies_the_equation_and_t_of_them_would_be_the_master_key(holders):
+    """``L = 0`` carries the bare share: what refuses it is that a point is never the identity."""
+    request, key = holders.request(ATTRIBUTES)
+    bare = lying(holders, request, 1, LIES["L = 0"](holders, request))
+    assert refusal(kc.open_partial_key, NETWORK, holders.committee, request, key, bare) == "bad-partial"
+    indices = [1, 2, 3]
+    for i in indices:  # the equation with L = 0 and all K_x = 0 is e(S_i, g2) = Y_i
+        assert pairing([(holders.points[i].S, G2.generator())]) == holders.alpha.share(i)
+    alpha = g1_interpolate(indices, [holders.points[i].S for i in indices])
+    anything = key_gen(MasterKey(alpha), ["role:nobody-has-this"], holders.world.random)
+    capsule = holders.capsule("role:nobody-has-this", bytes(32))
+    assert decapsulate(holders.parameters, anything, capsule) == bytes(32)

@@ -93,3 +93,16 @@ def test_secrets_do_not_show():
     again = sd.ScalarShare.from_secret(holders.scalars[Z], 1, share.export_secret())
     assert again.value == share.value
     assert refusal(sd.ScalarShare.from_secret, holders.scalars[Z], 2, share.export_secret()) == "bad-share"
+
+
+@pytest.mark.parametrize("purpose", [Z, OPRF])
+@pytest.mark.parametrize("n", [4, 7, 13])
+def test_with_a_threshold_of_f_plus_1_the_2f_colluders_would_have_the_key(n, purpose):
+    """f + 1 is enough to outvote the faulty; that two coalitions of f learn nothing together takes t = 2f + 1."""
+    group, f = group_of(purpose), (n - 1) // 3
+    for t, known in ((f + 1, True), (2 * f + 1, False)):
+        coefficients = [group.random_scalar(RANDOM) for _ in range(t)]
+        value = {i: group.weighted([group.small(i**k) for k in range(t)], coefficients) for i in range(1, n + 1)}
+        colluders = list(range(1, 2 * f + 1))
+        guess = group.weighted(group.lagrange(colluders), [value[i] for i in colluders])
+        assert (group.base_mul(guess) == group.base_mul(coefficients[0])) == known
