@@ -1,4 +1,4 @@
-"""Going through a whole ledger, and through everything that the cloud holds for it."""
+"""Going through a whole ledger."""
 
 from __future__ import annotations
 
@@ -7,21 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from salus.cli.progress import ProgressDisplay
-from salus.errors import Refused, SalusError, refuse_unless
 
 if TYPE_CHECKING:
     from salus.ledger.client import LedgerClient
     from salus.ledger.export import Record
     from salus.ledger.genesis import Genesis
     from salus.ledger.verify import LedgerReport
-    from salus.network.embedded import EmbeddedNetwork
-    from salus.node.node import Node
-    from salus.records.digest import BodyDigester
-    from salus.records.streams import Buffer
 
-BODY_KINDS: Final = ("consultation.request", "consultation.reply")
-PROBLEMS_MAX: Final = 100
-"""Problems named; more of the same say nothing new."""
 _NAMES: Final = ("doctor", "ID_D", "asker", "institution", "node", "dealer", "accuser", "name", "centre")
 """Fields that name who is behind a transaction, where the ledger knows that at all."""
 
@@ -95,73 +87,3 @@ class _Watched:
         self._done += len(data)
         self._tell(self._done)
         return data
-
-
-def verify_node(network: EmbeddedNetwork, node: Node, progress: ProgressDisplay) -> dict[str, Any]:
-    """One node's own copy of the ledger, from genesis by signatures and replay, against the state that it stands at.
-
-    One that has pruned cannot be replayed: its state is compared with the others'.
-    """
-    from salus.ledger.export import records_of
-
-    status = node.status()
-    kept_from = node.application.kept_from()
-    records = records_of(node.application.block_record, status.height)
-    result = {"name": node.name, "height": status.height, "transactions": 0, "application_hash": status.application_hash.hex()}
-    result["kept_from"] = kept_from
-    if kept_from > 1:
-        return {**result, "problem": ""}
-    try:
-        proven = verify_blocks(network.genesis, records, progress, f"verifying {node.name}")
-    except SalusError as error:
-        return {**result, "problem": str(error)}
-    same = proven.application_hash == status.application_hash
-    problem = "" if same else "its state is not the one that replay gives"
-    return {**result, "transactions": sum(proven.transactions.values()), "problem": problem}
-
-
-def verify_bodies(network: EmbeddedNetwork, progress: ProgressDisplay) -> dict[str, Any]:
-    """Fetch and hash every body that a committed request or reply names; those past their time may be gone."""
-    from salus.records.digest import BodyDigester
-    from salus.terminal.cloud_client import CloudClient
-
-    ledger = network.client()
-    cloud = CloudClient(network.transport, network.cloud_name, random=network.random)
-    checked = size_bytes = expired = 0
-    problems: list[str] = []
-    for height, message in _with_bodies(ledger):
-        progress.in_bytes("hashing bodies", size_bytes, 0)
-        try:
-            held = _Digesting(BodyDigester())
-            cloud.download(message.digest, message.size_bytes, held)
-            refuse_unless(held.digester.finish().digest == message.digest, "bad-body", "the cloud holds other bytes")
-        except Refused as refused:
-            if refused.reason == "missing-body" and message.U.keep_until_ms < ledger.time_ms:
-                expired += 1
-            elif len(problems) < PROBLEMS_MAX:
-                problems.append(f"body {message.digest.hex()[:16]}.. of block {height}: {refused}")
-            continue
-        checked, size_bytes = checked + 1, size_bytes + message.size_bytes
-    return {"checked": checked, "bytes": size_bytes, "expired": expired, "problems": problems}
-
-
-class _Digesting:
-    """A sink that keeps nothing but the digest."""
-
-    def __init__(self, digester: BodyDigester) -> None:
-        self.digester = digester
-
-    def write(self, data: Buffer, /) -> int:
-        self.digester.update(data)
-        return len(data)
-
-
-def _with_bodies(ledger: LedgerClient) -> Iterator[tuple[int, Any]]:
-    from salus.ledger.kinds.all import REGISTRY
-
-    ledger.refresh()
-    for verified in ledger.follow(0):
-        for raw in verified.block.transactions:
-            message = REGISTRY.decode(raw).message
-            if message.KIND in BODY_KINDS:
-                yield verified.block.header.height, message

@@ -118,24 +118,33 @@ def _node(status: Any) -> dict[str, Any]:
 
 @command(APP, "verify", "--home clinic network verify")
 def verify(session: Session) -> Result:
-    """Check everything that is stored: each node's ledger from genesis by signatures and replay, and every body in the cloud."""
-    from salus.cli.verification import verify_bodies, verify_node
+    """Check all that nodes, check nodes and clouds store, from their files alone: ledgers by signatures and replay, bodies.
 
-    with session.network() as network:
-        nodes = [verify_node(network, node, session.progress) for node in network.nodes]
-        bodies = verify_bodies(network, session.progress)
-    states = {(n["height"], n["application_hash"]) for n in nodes}
-    problems = [f"{n['name']}: {n['problem']}" for n in nodes if n["problem"]] + bodies["problems"]
-    if not problems and len(states) != 1:
-        problems.append("the nodes stand at different states")
-    data = {"verified": not problems, "nodes": nodes, "bodies": bodies, "problems": problems}
+    No party runs meanwhile, and nothing is repaired.
+    """
+    from salus.network.home import Home
+    from salus.network.verifying import verify_home
+
+    found = verify_home(Home(session.home), session.progress.counted)
+    problems = found.problems
+    data = {
+        "verified": not problems,
+        "nodes": [_party(party) for party in found.nodes],
+        "check_nodes": [_party(party) for party in found.check_nodes],
+        "clouds": [_cloud(name, cloud) for name, cloud in found.clouds.items()],
+        "problems": problems,
+        "first_problem": problems[0] if problems else None,
+    }
 
     def show(screen: Screen) -> None:
-        rows = [
-            (n["name"], n["height"], n["transactions"], n["application_hash"][:16], n["problem"] or _verified(n)) for n in nodes
-        ]
+        rows = [(p.name, p.height, p.transactions, p.application_hash[:16], _finding(p)) for p in found.nodes]
+        rows += [(p.name, p.height, p.transactions, p.application_hash[:16], _finding(p)) for p in found.check_nodes]
         screen.table(("node", "height#", "transactions#", "state", "finding"), rows, "no nodes")
-        screen.line(f"{bodies['checked']} bodies of {size(bodies['bytes'])} hashed, {bodies['expired']} past their time.")
+        for name, cloud in found.clouds.items():
+            screen.line(
+                f"{name}: {cloud.bodies} bodies of {size(cloud.size_bytes)} hashed, {cloud.records} of them of records, "
+                f"{cloud.expired} past their time."
+            )
         for problem in problems:
             screen.line(f"WRONG: {problem}")
         if not problems:
@@ -145,10 +154,38 @@ def verify(session: Session) -> Result:
     return Result(data, show, ("not-verified", failure) if problems else None)
 
 
-def _verified(node: dict[str, Any]) -> str:
-    if node["kept_from"] > 1:
-        return f"pruned below {node['kept_from']}: not replayed, same state as the others"
-    return "verified"
+def _party(party: Any) -> dict[str, Any]:
+    return {
+        "name": party.name,
+        "height": party.height,
+        "transactions": party.transactions,
+        "application_hash": party.application_hash,
+        "kept_from": party.kept_from,
+        "replayed": party.replayed,
+        "verdicts": party.verdicts,
+        "problem": party.problems[0] if party.problems else "",
+    }
+
+
+def _cloud(name: str, cloud: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "height": cloud.height,
+        "checked": cloud.bodies,
+        "bytes": cloud.size_bytes,
+        "records": cloud.records,
+        "expired": cloud.expired,
+        "problem": cloud.problems[0] if cloud.problems else "",
+    }
+
+
+def _finding(party: Any) -> str:
+    if party.problems:
+        return str(party.problems[0])
+    if party.kept_from > 1:
+        return f"pruned below {party.kept_from}: not replayed, same state as the others"
+    verdicts = f", {party.verdicts} verdicts" if party.verdicts else ""
+    return f"verified{verdicts}"
 
 
 def existing_file(path: Path, what: str) -> Path:
