@@ -27,13 +27,15 @@ from salus.records.digest import SEALED_SEGMENT_BYTES, BodyDigester, BodySummary
 from salus.records.record import RecordMetadata, metadata_hash
 from salus.symmetric import Random
 from salus.terminal.bodies import Progress, no_progress
-from salus.terminal.cloud_client import CloudClient, RemoteBody
+from salus.terminal.cloud_client import CloudClient, RemoteBody, Retry
 from salus.transport import PART_BYTES, Transport
 
 STAGING: Final = "staging"
 RECEIVED: Final = "received"
 CLOUDS_WANTED: Final = 2
 """Independently run clouds that keep a body, where the network has them."""
+BRIEFLY: Final = Retry(attempts=3)
+"""Patience with a cloud that is silent, where another one keeps the body too."""
 Prove = Callable[[str], ReadProof]
 """Shows one cloud or node, by name, who reads."""
 
@@ -89,13 +91,23 @@ class RecordBodies:
 
     # --- putting ---
 
-    def upload(self, cloud: str, path: Path, body: BodySummary, keep_until_ms: int, progress: Progress = no_progress) -> None:
+    def upload(
+        self,
+        cloud: str,
+        path: Path,
+        body: BodySummary,
+        keep_until_ms: int,
+        progress: Progress = no_progress,
+        *,
+        alone: bool = True,
+    ) -> None:
         """Upload an encrypted body to one cloud; an interrupted upload is begun again by the next put.
 
+        :param alone: no other cloud is to keep the body: more patience with this one.
         :raises Refused: the cloud refuses. :raises TransportError: it does not answer.
         """
         with path.open("rb") as source:
-            client = CloudClient(self._transport, cloud, random=self._random)
+            client = CloudClient(self._transport, cloud, random=self._random, retry=None if alone else BRIEFLY)
             client.upload(
                 source, body.digest, body.size_bytes, keep_until_ms,
                 progress=lambda done: progress(f"uploading to {cloud}", done, body.size_bytes),

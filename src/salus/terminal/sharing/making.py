@@ -86,10 +86,10 @@ class Making:
 
     def _upload(self, path: Path, body: BodySummary, keep_until_ms: int, progress: Progress) -> list[str]:
         """Upload to every cloud that is wanted; one that fails is done without, as long as another keeps the body."""
-        kept, failure = [], None
-        for cloud in self._bodies.clouds():
+        kept, failure, clouds = [], None, self._bodies.clouds()
+        for cloud in clouds:
             try:
-                self._bodies.upload(cloud, path, body, keep_until_ms, progress)
+                self._bodies.upload(cloud, path, body, keep_until_ms, progress, alone=len(clouds) == 1)
                 kept.append(cloud)
             except (Refused, TransportError) as error:
                 failure = error
