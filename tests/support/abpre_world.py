@@ -19,7 +19,7 @@ from salus.abpre.rekeys import Coins, ReKey, check_rekey, re_encrypt, rekey_gen
 from salus.abpre.scalars import fr, shares
 from salus.abpre.span import reconstruct, span_program
 from salus.errors import Refused
-from salus.groups.bls12_381 import G1, G2, Fr, Gt, multi_pairing
+from salus.groups.bls12_381 import G1, G2, Fr, Gt, fr_lagrange_coefficients, multi_pairing
 from salus.symmetric import Random
 
 
@@ -122,6 +122,25 @@ def combine_key(key: SecretKey, capsule: Capsule | DeltaCapsule, weights: Mappin
     """:func:`combine` with the parts of one key, row by row, rows of attributes it lacks left out."""
     rows = {row: key.parts[x] for row, x in enumerate(capsule.policy.rows) if x in key.parts}
     return combine(key.K, key.L, rows, capsule, {row: w for row, w in weights.items() if row in rows})
+
+
+def pooled_elements(keys: Sequence[SecretKey], stored: VerifiedCapsule) -> list[Gt]:
+    """What keys put together can form: K and L each from any of them, each row's part from whoever has the attribute, one part
+    in the place of all, and weighted sums of all keys, whose weights add up to one: they keep alpha and mix the t of all.
+    """
+    capsule = stored.capsule
+    parts = {row: next(key.parts[x] for key in keys if x in key.parts) for row, x in enumerate(capsule.policy.rows)}
+    ones = dict.fromkeys(parts, 1)
+    found = [combine(a.K, b.L, parts, capsule, ones) for a in keys for b in keys]
+    found += [combine(k.K, k.L, dict.fromkeys(parts, part), capsule, ones) for k in keys for part in k.parts.values()]
+    indices = list(range(1, len(keys) + 1))
+    for weights in ([*(fr(i) for i in indices[1:]), fr(1 - sum(indices[1:]))], fr_lagrange_coefficients(indices)):
+        K, L = G1.identity(), G2.identity()
+        for key, weight in zip(keys, weights, strict=True):
+            K, L = K + key.K.mul(weight), L + key.L.mul(weight)
+        found.append(combine(K, L, parts, capsule, ones))
+        found.append(combine(K, L, {row: part.mul(weights[row % len(keys)]) for row, part in parts.items()}, capsule, ones))
+    return found
 
 
 def guesses_at_weights(policy: Policy, rows: list[int], random: Random, count: int = 12) -> list[dict[int, int]]:

@@ -1,26 +1,20 @@
-"""Claim: requesters who pool their keys, and requesters together with the cloud, read what one of them might read, and
-nothing more.
+"""Claim: requesters who pool their keys read what one of them might read, and nothing more.
 
-The cloud adds bodies and capsules; both are public to it anyway. Requesters with nodes: fewer than a threshold have no
+With the cloud: test_collusion_with_the_cloud.py. Requesters with nodes: fewer than a threshold have no
 re-encryption key (tests of the threshold); here the other end is shown, all of rk and a delegatee, who read the delegated
 scope and nothing else.
 """
 
 from __future__ import annotations
 
-from itertools import permutations
-
 import pytest
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from salus.abpre import hashing
 from salus.abpre.capsules import VerifiedCapsule
 from salus.abpre.hashing import h5
 from salus.abpre.opening import open_delta
 from salus.abpre.rekeys import check_rekey
-from salus.groups.bls12_381 import Fr, fr_lagrange_coefficients
-from support.abpre_world import Sharing, combine, own
+from support.abpre_world import Sharing, combine, own, pooled_elements
 from support.consultation_world import weaken
 
 KEY = bytes(range(32))
@@ -29,30 +23,8 @@ HELD = (("role:doctor", "dept:er"), ("dept:icu", "role:nurse"), ("site:a",))
 
 
 def pooled(world: Sharing, stored: VerifiedCapsule) -> set[bytes | str]:
-    """Every way to take K and L from one, each part from whoever has the attribute, and weighted sums of all keys."""
-    keys = [world.key(*held) for held in HELD]
-    parts = {row: next(key.parts[x] for key in keys if x in key.parts) for row, x in enumerate(stored.capsule.policy.rows)}
-    ones = dict.fromkeys(parts, 1)
-    found = {world.matches(stored, combine(a.K, b.L, parts, stored.capsule, ones)) for a, b in permutations(keys, 2)}
-    found |= {world.matches(stored, combine(a.K, a.L, parts, stored.capsule, ones)) for a in keys}
-    for key in keys:
-        for part in key.parts.values():
-            found.add(world.matches(stored, combine(key.K, key.L, dict.fromkeys(parts, part), stored.capsule, ones)))
-    # Weights that add up to one keep alpha and mix the t of all.
-    for weights in ([Fr.from_int(-4), Fr.from_int(2), Fr.from_int(3)], fr_lagrange_coefficients([1, 2, 3])):
-        K = sum_of([key.K.mul(w) for key, w in zip(keys, weights, strict=True)])
-        L = sum_of([key.L.mul(w) for key, w in zip(keys, weights, strict=True)])
-        found.add(world.matches(stored, combine(K, L, parts, stored.capsule, ones)))
-        mixed = {row: part.mul(weights[row]) for row, part in parts.items()}
-        found.add(world.matches(stored, combine(K, L, mixed, stored.capsule, ones)))
-    return found
-
-
-def sum_of(points):
-    total = points[0]
-    for point in points[1:]:
-        total = total + point
-    return total
+    """What the elements that the pool can form open."""
+    return {world.matches(stored, element) for element in pooled_elements([world.key(*held) for held in HELD], stored)}
 
 
 def test_pooled_keys_open_nothing_new() -> None:
@@ -67,19 +39,6 @@ def test_where_attributes_hash_alike_they_do(monkeypatch: pytest.MonkeyPatch) ->
     weaken(monkeypatch, hashing.attribute_points, lambda names: [one] * len(names))
     world = Sharing("collusion")
     assert KEY in pooled(world, world.stored(POLICY, KEY))
-
-
-def test_the_cloud_adds_nothing_to_the_pool() -> None:
-    """Body and capsule in hand, the pool's candidates for the key do not open the body."""
-    world = Sharing("cloud")
-    stored = world.stored(POLICY, KEY)
-    body = ChaCha20Poly1305(KEY).encrypt(bytes(12), b"a record", b"")
-    key = world.key(*HELD[0])
-    element = combine(key.K, key.L, dict.fromkeys(range(3), key.parts["role:doctor"]), stored.capsule, dict.fromkeys(range(3), 1))
-    for candidate in (stored.capsule.A1[:32], element.encode()[:32], stored.aad.ljust(32, b"\0")):
-        with pytest.raises(InvalidTag):
-            ChaCha20Poly1305(candidate).decrypt(bytes(12), body, b"")
-    assert ChaCha20Poly1305(KEY).decrypt(bytes(12), body, b"") == b"a record"
 
 
 def test_a_whole_re_encryption_key_and_its_delegatee_read_the_scope_and_nothing_else() -> None:

@@ -21,6 +21,7 @@ from search.game import (
 )
 
 from salus.search.tags import discoverable_key, make_tags, padded, reader_key, tag_of
+from support.consultation_world import weaken
 from support.search_world import NETWORK, SearchWorld
 
 
@@ -63,16 +64,27 @@ def test_nobody_sees_which_records_share_words(world: SearchWorld) -> None:
     assert shared(*repaired_out) == 20
 
 
-def test_the_number_of_tags_tells_a_power_of_two_only(world: SearchWorld) -> None:
-    """The adversary counts tags. Padded, 9 and 16 words are one; unpadded, it names the number each time."""
-    x, ik, right, rounds = world.random(32), world.random(32), 0, 200
+def advantage_of_counting(world: SearchWorld, few: int, many: int, rounds: int = 200) -> float:
+    """The game: by a coin a record has few or many words; the adversary counts its tags.
+
+    It says many if there are more than few.
+    """
+    x, ik, right = world.random(32), world.random(32), 0
     for _ in range(rounds):
-        words = 9 if world.random(1)[0] % 2 else 16
+        words = many if world.random(1)[0] % 2 else few
         tags = make_tags(NETWORK, x, world.random(16), ik, [world.random(64) for _ in range(words)], False, world.random)
-        count = len(tags) // 16
-        assert count == padded(words) == 16
-        right += (count == 16) == (words == 16)
-    assert abs(2 * right / rounds - 1) < 0.25
+        right += (len(tags) // 16 > few) == (words == many)
+    return abs(2 * right / rounds - 1)
+
+
+def test_the_number_of_tags_tells_a_power_of_two_only(world: SearchWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Padded, 9 and 16 words are one, as are 1 and 8; unpadded, the adversary names the number each time."""
+    for few, many in ((9, 16), (1, 8)):
+        assert advantage_of_counting(world, few, many) < 0.25
+    assert advantage_of_counting(world, 16, 17) == 1, "what padding does not hide"
+    weaken(monkeypatch, padded, lambda count: count)
+    for few, many in ((9, 16), (1, 8)):
+        assert advantage_of_counting(world, few, many) == 1
 
 
 def test_the_order_of_tags_does_not_tell_real_ones_from_padding(world: SearchWorld) -> None:
