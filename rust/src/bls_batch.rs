@@ -83,7 +83,7 @@ pub fn wrap_all<E: Element>(points: Vec<E::Point>) -> Vec<E> {
 }
 
 /// Scalars and points of one length.
-pub fn terms<E: Element>(
+fn terms<E: Element>(
     scalars: &Bound<'_, PyAny>,
     points: &Bound<'_, PyAny>,
 ) -> PyResult<(Zeroizing<Vec<Raw>>, Points<E>)> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use blst::*;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use zeroize::Zeroizing;
 
 use crate::affine::Field;
@@ -12,7 +13,7 @@ use crate::bls12_381::{CurvePoint, P1, P2};
 use crate::bls_batch::{self, Points};
 use crate::bls_msm;
 use crate::counts::{self, Op};
-use crate::fr::Raw;
+use crate::fr::{self, Raw};
 use crate::g1::G1;
 use crate::g2::G2;
 use crate::gt::{Gt, Target};
@@ -141,18 +142,27 @@ fn miller_product(pairs: &[Pair]) -> blst_fp12 {
 struct SumPair {
     scalars: Zeroizing<Vec<Raw>>,
     points: Points<G1>,
+    /// Messages whose hashes to the curve are the last of the points.
+    messages: Vec<Vec<u8>>,
     q: P2,
     lines: Option<Arc<Vec<blst_fp6>>>,
 }
 
 /// e(p_1, q_1) * e(p_2, q_2) * .., each thread with its share of the sums and of the other factors.
-fn product(sums: &[SumPair], pairs: &[Pair]) -> Target {
+fn product(sums: &[SumPair], dst: &[u8], pairs: &[Pair]) -> Target {
     let both = pairs.len().max(sums.len()).max(1);
     let parts = pool::chunks(both, GRAIN, |from, to| {
         let share = |len: usize| len * from / both..len * to / both;
         let (sums, pairs) = (&sums[share(sums.len())], &pairs[share(pairs.len())]);
+        let points: Vec<Vec<P1>> = sums
+            .iter()
+            .map(|sum| {
+                let hashes: Vec<P1> = sum.messages.iter().map(|message| P1::hash(message, dst)).collect();
+                [&sum.points[..], &P1::normalise(&hashes)].concat()
+            })
+            .collect();
         let terms: Vec<(&[Raw], &[P1])> =
-            sums.iter().map(|sum| (sum.scalars.as_slice(), sum.points.as_slice())).collect();
+            sums.iter().zip(&points).map(|(sum, points)| (sum.scalars.as_slice(), points.as_slice())).collect();
         let summed = bls_msm::groups(&terms).into_iter().zip(sums);
         let mut mine: Vec<Pair> = summed.map(|(p, sum)| Pair { p, q: sum.q, lines: sum.lines.clone() }).collect();
         // A factor with an identity is one.
@@ -179,10 +189,13 @@ fn second(item: &Bound<'_, PyAny>) -> PyResult<(P2, Option<Arc<Vec<blst_fp6>>>)>
 }
 
 fn sum_pair(item: &Bound<'_, PyAny>) -> PyResult<SumPair> {
-    let (scalars, points, q) = item.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
-    let (scalars, points) = bls_batch::terms::<G1>(&scalars, &points)?;
+    type Parts<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>);
+    let (scalars, points, messages, q) = item.extract::<Parts<'_>>()?;
+    let (scalars, points) = (fr::collect(&scalars)?, bls_batch::collect::<G1>(&points)?);
+    let messages = args::collect(&messages, |item| Ok(item.cast::<PyBytes>()?.as_bytes().to_vec()))?;
+    args::same_length(scalars.len(), points.len() + messages.len())?;
     let (q, lines) = second(&q)?;
-    Ok(SumPair { scalars, points, q, lines })
+    Ok(SumPair { scalars, points, messages, q, lines })
 }
 
 fn pair(item: &Bound<'_, PyAny>) -> PyResult<Option<Pair>> {
@@ -201,7 +214,7 @@ pub fn multi_pairing(py: Python<'_>, pairs: &Bound<'_, PyAny>) -> PyResult<Gt> {
     counts::add(Op::Pairing, 1);
     counts::add(Op::MillerLoop, pairs.len());
     counts::add(Op::FinalExp, 1);
-    Ok(Gt(py.detach(|| product(&[], &pairs.into_iter().flatten().collect::<Vec<_>>()))))
+    Ok(Gt(py.detach(|| product(&[], &[], &pairs.into_iter().flatten().collect::<Vec<_>>()))))
 }
 
 #[pyfunction]
@@ -209,9 +222,18 @@ pub fn pairing(py: Python<'_>, pairs: &Bound<'_, PyAny>) -> PyResult<Gt> {
     multi_pairing(py, pairs)
 }
 
-/// As `multi_pairing`, with further factors whose first arguments are sums `(scalars, points, q)`, in variable time.
+/// As `multi_pairing`, with further factors whose first arguments are sums `(scalars, points, messages, q)`, in variable time;
+/// messages stand for their hashes to G1.
 #[pyfunction]
-pub fn multi_pairing_of_sums(py: Python<'_>, sums: &Bound<'_, PyAny>, pairs: &Bound<'_, PyAny>) -> PyResult<Gt> {
+pub fn multi_pairing_of_sums(
+    py: Python<'_>,
+    sums: &Bound<'_, PyAny>,
+    dst: &[u8],
+    pairs: &Bound<'_, PyAny>,
+) -> PyResult<Gt> {
+    if dst.is_empty() {
+        return Err(refuse("the domain separation tag is empty"));
+    }
     let (sums, pairs) = (args::collect(sums, sum_pair)?, args::collect(pairs, pair)?);
     let factors = sums.len() + pairs.len();
     if factors == 0 || factors > MAX_PAIRS {
@@ -222,8 +244,9 @@ pub fn multi_pairing_of_sums(py: Python<'_>, sums: &Bound<'_, PyAny>, pairs: &Bo
         return Err(refuse("too many elements in one batch"));
     }
     counts::add(Op::G1MsmTerm, terms);
+    counts::add(Op::G1Hash, sums.iter().map(|sum| sum.messages.len()).sum());
     counts::add(Op::Pairing, 1);
     counts::add(Op::MillerLoop, factors);
     counts::add(Op::FinalExp, 1);
-    Ok(Gt(py.detach(|| product(&sums, &pairs.into_iter().flatten().collect::<Vec<_>>()))))
+    Ok(Gt(py.detach(|| product(&sums, dst, &pairs.into_iter().flatten().collect::<Vec<_>>()))))
 }

@@ -234,8 +234,10 @@ class GtComb:
 def pairing(pairs: Sequence[tuple[G1, G2 | G2Prepared]]) -> Gt: ...  # one product, one final exponentiation
 def multi_pairing(pairs: Sequence[tuple[G1, G2 | G2Prepared]]) -> Gt: ...  # the same; 1 .. 65536 pairs, several threads
 def multi_pairing_of_sums(
-    sums: Sequence[tuple[Sequence[Fr], Sequence[G1], G2 | G2Prepared]], pairs: Sequence[tuple[G1, G2 | G2Prepared]]
-) -> Gt: ...  # with further factors whose first argument is a sum of public multiples
+    sums: Sequence[tuple[Sequence[Fr], Sequence[G1], Sequence[bytes], G2 | G2Prepared]],
+    dst: bytes,
+    pairs: Sequence[tuple[G1, G2 | G2Prepared]],
+) -> Gt: ...  # with further factors: sums of public multiples of points and of hashes of messages to G1
 def multiples(
     gt: Sequence[tuple[GtComb, Fr]], g2: Sequence[tuple[G2Comb, Fr]], g1: Sequence[tuple[G1Comb | G1, Fr]]
 ) -> tuple[list[Gt], list[G2], list[G1]]: ...  # constant time; side by side across the groups

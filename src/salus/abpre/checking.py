@@ -33,7 +33,6 @@ from salus.groups.bls12_381 import (
     G2,
     Fr,
     G2Prepared,
-    g1_hash_batch,
     g1_msm_vartime,
     g1_sum,
     g2_msm_groups_vartime,
@@ -52,13 +51,13 @@ LONG_SUM: Final = 32
 
 
 class _Equation(msgspec.Struct, frozen=True):
-    """One capsule's terms: its rows with z, c of A and A3, d of D and of the point H that D is a multiple of."""
+    """One capsule's terms: its rows with z, c of A and A3, d of D and of the hash of ``bound`` that D is a multiple of."""
 
     capsule: Capsule | DeltaCapsule
     z: list[int]
     c: int
     d: int
-    H: G1
+    bound: bytes
 
 
 def check(capsule: Capsule, aad: bytes) -> VerifiedCapsule:
@@ -97,17 +96,16 @@ def check_batch(items: Sequence[tuple[Capsule, bytes]]) -> list[VerifiedCapsule]
     fields = [
         encode((context, c.A1, c.encoded_A2, c.encoded_A3, c.rows.encoded)) for context, c in zip(contexts, capsules, strict=True)
     ]
-    points = g1_hash_batch(fields, domain(labels.ABPRE_H4))
     seed = _seed(fields, capsules)
     kappa = fr(int.from_bytes(coefficient_bytes(labels.ABPRE_CHECK, seed, 1), "big"))
-    equations = _equations(labels.ABPRE_CHECK, seed, capsules, points)
+    equations = _equations(labels.ABPRE_CHECK, seed, capsules, fields)
     A3 = capsules[0].A3
     bases: list[tuple[list[Fr], list[G1]]] = [([ONE, kappa], [-point_a(), -point_g_tilde()])]
     if len(equations) > 1:
         A3 = g1_msm_vartime([fr(equation.c) for equation in equations], [capsule.A3 for capsule in capsules])
         base = -(point_a() + table_g_tilde().mul(kappa))
         bases = [([fr(equation.c)], [base]) for equation in equations]
-    _require_one(equations, bases, ([kappa], [A3]))
+    _require_one(equations, labels.ABPRE_H4, bases, ([kappa], [A3]))
     return [VerifiedCapsule(capsule, aad) for capsule, aad in items]
 
 
@@ -121,9 +119,8 @@ def check2_batch(items: Sequence[tuple[DeltaCapsule, bytes]]) -> list[VerifiedDe
     capsules = [capsule for capsule, _ in items]
     contexts = [delta_context_of(capsule.policy, aad) for capsule, aad in items]
     fields = [encode((context, c.A1, c.encoded_A2, c.rows.encoded)) for context, c in zip(contexts, capsules, strict=True)]
-    points = g1_hash_batch(fields, domain(labels.ABPRE_H6))
-    equations = _equations(labels.ABPRE_CHECK_PRIME, _seed(fields, capsules), capsules, points)
-    _require_one(equations, [([fr(equation.c)], [-point_a()]) for equation in equations], ([], []))
+    equations = _equations(labels.ABPRE_CHECK_PRIME, _seed(fields, capsules), capsules, fields)
+    _require_one(equations, labels.ABPRE_H6, [([fr(equation.c)], [-point_a()]) for equation in equations], ([], []))
     return [VerifiedDeltaCapsule(capsule, aad) for capsule, aad in items]
 
 
@@ -159,16 +156,16 @@ def _seed(fields: Sequence[bytes], capsules: Sequence[Capsule | DeltaCapsule]) -
     return hasher.digest()
 
 
-def _equations(label: str, seed: bytes, capsules: Sequence[Capsule | DeltaCapsule], points: Sequence[G1]) -> list[_Equation]:
+def _equations(label: str, seed: bytes, capsules: Sequence[Capsule | DeltaCapsule], bound: Sequence[bytes]) -> list[_Equation]:
     """Step 1 for each capsule; a policy of n rows draws fewer than n + 2 integers."""
     equations = []
-    for number, (capsule, H) in enumerate(zip(capsules, points, strict=True)):
+    for number, (capsule, data) in enumerate(zip(capsules, bound, strict=True)):
         stream = BytesIO(coefficient_bytes(label, seed + number.to_bytes(4, "big"), len(capsule.policy.rows) + 2))
         draw = partial(_next_integer, stream)
         # Under k of n the root's coefficient is multiplied up, and a plain one stays shorter.
         weight = _weight if span_program(capsule.policy).is_plain else int
         c, d = weight(draw()) if number else 1, _weight(draw())
-        equations.append(_Equation(capsule, kernel(capsule.policy, c, draw), c, d, H))
+        equations.append(_Equation(capsule, kernel(capsule.policy, c, draw), c, d, data))
     return equations
 
 
@@ -186,10 +183,11 @@ def _next_integer(stream: BytesIO) -> int:
 
 
 def _require_one(
-    equations: Sequence[_Equation], bases: Sequence[tuple[list[Fr], list[G1]]], A3: tuple[list[Fr], list[G1]]
+    equations: Sequence[_Equation], label: str, bases: Sequence[tuple[list[Fr], list[G1]]], A3: tuple[list[Fr], list[G1]]
 ) -> None:
     """Step 2 of :func:`check_batch`.
 
+    :param label: of the hash that D is bound to.
     :param bases: terms of ``-c*A - tau_1*g~`` for each capsule, or of ``-c*A`` for type 2.
     :param A3: terms of ``sum tau_1*A3`` over the batch.
     """
@@ -208,11 +206,11 @@ def _require_one(
                 terms[1].append(C)
         left[0].append(fr(equation.d))
         left[1].append(capsule.D)
-    sums: list[tuple[Sequence[Fr], Sequence[G1], G2 | G2Prepared]] = [(*left, lines_g2())]
+    sums: list[tuple[Sequence[Fr], Sequence[G1], Sequence[bytes], G2 | G2Prepared]] = [(*left, (), lines_g2())]
     for equation, (scalars, points) in zip(equations, bases, strict=True):
-        sums.append(([*scalars, fr(equation.d)], [*points, -equation.H], equation.capsule.A2))
+        sums.append(([*scalars, -fr(equation.d)], points, (equation.bound,), equation.capsule.A2))
     pairs = list(zip(attribute_points(list(by_attribute)), _sums(list(by_attribute.values())), strict=True))
-    if not multi_pairing_of_sums(sums, pairs).is_one():
+    if not multi_pairing_of_sums(sums, domain(label), pairs).is_one():
         raise Refused("bad-capsule", "the capsule's points do not fit its policy and additional data")
 
 

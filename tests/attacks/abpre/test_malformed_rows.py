@@ -23,7 +23,7 @@ from salus.abpre.capsules import (
 )
 from salus.abpre.checking import check, check2, check_batch
 from salus.abpre.encapsulation import coin_count, delta_mask, delta_secret_of, mask, secret_of
-from salus.abpre.hashing import attribute_points, coefficient_bytes, coins, point_a, point_g_tilde
+from salus.abpre.hashing import attribute_points, coefficient_bytes, coins, domain, point_a, point_g_tilde
 from salus.abpre.language import parse
 from salus.abpre.policy import Policy
 from salus.errors import refuse_unless
@@ -60,11 +60,13 @@ def shift(row: int, by: G1):
     return spoil
 
 
-def check_without_rows(equations, base, A3) -> None:
+def check_without_rows(equations, label, bases, A3) -> None:
     """A3 and D alone."""
     for equation in equations:
         capsule = equation.capsule
-        bound = [(capsule.D, equation.H)] + ([(capsule.A3, point_g_tilde())] if isinstance(capsule, Capsule) else [])
+        bound = [(capsule.D, G1.hash(equation.bound, domain(label)))] + (
+            [(capsule.A3, point_g_tilde())] if isinstance(capsule, Capsule) else []
+        )
         for ours, theirs in bound:
             refuse_unless(pairing([(ours, G2.generator()), (-theirs, capsule.A2)]).is_one(), "bad-capsule")
 
