@@ -18,8 +18,9 @@ from msgspec.structs import replace
 from salus.abpre.threshold.groups import OPRF
 from salus.errors import Refused
 from salus.ledger import sharing_api as m
-from salus.ledger.kinds.sharing import limits
+from salus.ledger.kinds.sharing import limits, lists
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_member, signed_by_scope
+from salus.ledger.kinds.sharing.messages.records import RecordRepolicy, RecordRotate
 from salus.ledger.kinds.sharing.messages.searches import TokenRequest
 from salus.ledger.kinds.sharing.scope_keys import ScopeKey
 from salus.ledger.transactions import Registry
@@ -29,7 +30,7 @@ from salus.node.sharing.issuing import Issuing
 from salus.node.sharing.pending import PendingStore
 from salus.search.keyword import word
 from salus.search.tokens import ask
-from support.sharing_world import FAST, HOSPITAL, SharingChain
+from support.sharing_world import FAST, HOSPITAL, POLICY, SharingChain
 
 MANY = 5
 
@@ -111,8 +112,23 @@ def delegation(chain: SharingChain, owner: ScopeKey) -> Any:
     return chain.delegation(owner, chain.key(owner))
 
 
+def first_of(chain: SharingChain, owner: ScopeKey) -> bytes:
+    return next(iter(lists.items(chain.view, lists.SCOPE_RECORDS, owner.scope)), None) or chain.put(owner)
+
+
+def repolicy(chain: SharingChain, owner: ScopeKey) -> Any:
+    """Each is an entry in the access log, which stays in the state for good."""
+    rid = first_of(chain, owner)
+    return signed_by_scope(RecordRepolicy(rid, 2, chain.capsule(owner, rid, POLICY), UNSIGNED), owner, chain.world.random)
+
+
+def rotation(chain: SharingChain, owner: ScopeKey) -> Any:
+    rid = first_of(chain, owner)
+    return signed_by_scope(RecordRotate(rid, 2, chain.content(owner, rid), UNSIGNED), owner, chain.world.random)
+
+
 @pytest.mark.parametrize("repaired", [True, False])
-@pytest.mark.parametrize("make", [records, delegation])
+@pytest.mark.parametrize("make", [records, delegation, repolicy, rotation])
 def test_a_scope_grows_so_far_in_a_period(
     chain: SharingChain, monkeypatch: pytest.MonkeyPatch, make: Callable[..., Any], repaired: bool
 ) -> None:

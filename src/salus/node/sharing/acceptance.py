@@ -16,7 +16,7 @@ from salus.consultation.registration import NODE, verify_member_signature
 from salus.errors import Refused, refuse_unless
 from salus.groups import multi_signatures
 from salus.ledger import sharing_api as m
-from salus.ledger.kinds.parties import NODES, VALIDATORS, live_party
+from salus.ledger.kinds.parties import NODES, VALIDATORS, is_live_node, live_party
 from salus.ledger.kinds.sharing.check_nodes import check_nodes, check_order
 from salus.ledger.kinds.sharing.committee_state import status
 from salus.ledger.kinds.sharing.messages.common import signed_part
@@ -159,7 +159,7 @@ class AcceptanceDesk:
         except Refused as refused:
             _log.warning("bad-receipt", node=node, reason=refused.reason)
             return
-        if receipt.node == node and receipt.tx_hash == tx_hash:
+        if receipt.node == node and receipt.tx_hash == tx_hash and is_live_node(self._around.view, node):
             entry.receipts[node] = receipt
             self._advance(tx_hash, entry)
 

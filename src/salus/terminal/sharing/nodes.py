@@ -19,7 +19,7 @@ from salus.consultation.registration import NODE, verify_member_signature
 from salus.errors import Refused, TransportError
 from salus.ledger import sharing_api as m
 from salus.ledger.client import CommittedTransaction, LedgerClient
-from salus.ledger.kinds.parties import NODES, VALIDATORS, live_party
+from salus.ledger.kinds.parties import NODES, VALIDATORS, is_live_node, live_party
 from salus.ledger.kinds.sharing import committee_state
 from salus.ledger.kinds.sharing.attachments import gather_receipts
 from salus.ledger.kinds.sharing.attributes import counts
@@ -163,7 +163,9 @@ class Nodes:
                 seats.append((member.name, record.record.bls_key))
         kept: tuple[str, ...] = ()
         if answer.certificate is not None and answer.certificate.tx_hash == tx_hash:
-            kept = m.check_pending_certificate(self.network, seats, answer.certificate)
+            signed = m.check_pending_certificate(self.network, seats, answer.certificate)
+            live = tuple(name for name in signed if is_live_node(view, name))
+            kept = live if len(live) > (len(seats) - 1) // 3 else ()
         return self._judge(view, answer.verdict, tx_hash), kept
 
     def _judge(self, view: StateView, verdict: CheckVerdict | None, tx_hash: bytes) -> str:

@@ -32,7 +32,8 @@ class SharingConstants(Message, frozen=True):
     :ivar period_ms: length of the periods of the limits below.
     :ivar keys_a_period: key requests of one requester. :ivar words_a_period: blinded words of one institution.
     :ivar shares_a_period: records that one institution may ask for.
-    :ivar changes_a_period: records, delegations and published index keys of one scope; scopes that one institution may open.
+    :ivar changes_a_period: records, their re-policies and rotations, delegations and published index keys of one scope; scopes
+        that one institution may open.
     :ivar delegation_max_ms: how far ahead a delegation may expire.
     :ivar attribute_max_ms: how far ahead a grant of attributes may expire.
     :ivar request_ms: how long a key request, an order of tokens and a request to share stay open.

@@ -246,12 +246,14 @@ class _Repolicy:
         record = _next_version(view, message.rid, message.version)
         same = CAPSULES.need(view, message.rid) == message.capsule
         refuse_unless(not same, "already-done", "that is the record's capsule")
+        limits.check_limit(view, context, limits.CHANGES, record.scope.hex(), 1)
         require_scope_signature(context.network, find_scope(view, record.scope).V, message)
         return [_capsule_claim(context, message.rid, record.scope, message.capsule)]
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[RecordRepolicy]) -> None:
         message = tx.message
         record = RECORDS.need(state, message.rid)
+        limits.use(state, context, limits.CHANGES, record.scope.hex(), 1)
         digest = _capsule_digest(context, message.rid, record.scope, message.capsule)
         changed = replace(record, version=message.version, capsule=digest, changed_ms=context.time_ms)
         RECORDS.put(state, message.rid, changed)
@@ -268,12 +270,14 @@ class _Rotate:
         record = _next_version(view, message.rid, message.version)
         fresh = message.content.digest_tag != record.digest_tag and message.content.metadata != record.metadata
         refuse_unless(fresh, "already-done", "a rotation brings a new body under a new key")
+        limits.check_limit(view, context, limits.CHANGES, record.scope.hex(), 1)
         require_scope_signature(context.network, find_scope(view, record.scope).V, message)
         return _content_claims(view, context, message.rid, record.scope, message.content)
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[RecordRotate]) -> None:
         message, content = tx.message, tx.message.content
         record = RECORDS.need(state, message.rid)
+        limits.use(state, context, limits.CHANGES, record.scope.hex(), 1)
         changed = replace(
             record,
             version=message.version,
