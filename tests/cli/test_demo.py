@@ -12,7 +12,7 @@ from support.command_line import run_process
 KEYS = {
     "schema", "engine", "suite", "height", "application_hashes", "ledger_verified", "consultations", "refused", "phases_ms",
     "message_bits", "sharing", "searches", "denied", "liar_named", "revocation_receipt_verified", "access_log_complete",
-    "cloud_destroyed", "cloud_destroyed_nothing_lost",
+    "cloud_destroyed", "cloud_destroyed_nothing_lost", "parties", "attributes", "put",
 }  # fmt: skip
 SHARED = {"record", "sha256", "rid", "reader", "via", "received_sha256", "transformed_by"}
 CONSULTATION = {
@@ -60,6 +60,17 @@ def test_a_demonstration_over_given_records(tmp_path: Path, roots: list[Path]) -
         assert s["received_sha256"] in received
     assert {s["via"] for s in report["sharing"]} == {"policy", "delegation", "emergency"}
     assert report["cloud_destroyed_nothing_lost"] is True
+    assert sorted(p["record"] for p in report["put"]) == names
+    assert all("role:doctor" in p["policy"] and p["owner"].startswith("patient-") for p in report["put"])
+    assert {s["rid"] for s in report["sharing"] if s["via"] == "policy"} == {p["rid"] for p in report["put"]}
+    assert {name: len(members) for name, members in report["parties"].items() if name != "centre"} == {
+        "nodes": 4,
+        "check_nodes": 3,
+        "clouds": 2,
+        "institutions": 4,
+    }
+    assert [d["reason"] for d in report["denied"]] == ["unsatisfied", "delegation-revoked"]
+    assert report["liar_named"] in report["parties"]["nodes"]
     assert (report["revocation_receipt_verified"], report["access_log_complete"]) == (True, True)
     digests = {hashlib.sha256(p.read_bytes()).hexdigest() for root in roots for p in root.rglob("*") if p.is_file()}
     assert {c["sha256"] for c in report["consultations"]} == digests
@@ -75,12 +86,18 @@ def test_a_demonstration_for_people_leaves_nothing(tmp_path: Path, roots: list[P
     assert done.status == 0, done.err
     assert done.err == ""
     for word in (
-        "Consultations (mbpa-r1, pbft):",
+        "A network of 4 nodes, 3 check nodes, 2 clouds",
+        "Consultations (mbpa-r1, pbft)",
         "accepted",
         "used-credential",
         "verified from genesis and export alone",
         "median ms",
-        "Sharing:",
+        "Sharing\n",
+        "(role:doctor and dept:cardiology) or role:researcher",
+        "role:doctor, role:emergency",
+        "2 of 2 records read without it; it fetched 2 back, and 2 were read from it alone",
+        "convicted on the ledger",
+        "access logs, which name every reading above: complete",
         "unsatisfied",
         "delegation-revoked",
     ):

@@ -20,6 +20,8 @@ CODE = "73211009"
 WORD = "zottelitis"
 LONG_WORDS_OF_LINE = ("canary", "fasting", "glucose", "measured", "morning")
 FILE = "canary-of-a-file-name"
+CODE_CHARACTERS_MIN = 7
+"""Shorter codes stand somewhere in megabytes of ciphertext by chance."""
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +132,29 @@ def test_the_search_for_canaries_finds_what_is_public_and_what_was_received(demo
     assert betrayed(home / "node-0", "role:researcher@2024")
     for canary in (NAME, LINE, CODE, WORD):
         assert betrayed(home / "institution-st-anne.board", canary)
+
+
+@pytest.mark.long
+def test_all_sample_folders(shared_data: Path, tmp_path: Path) -> None:
+    """Equal digests, equal search results and every named refusal, and nothing in clear where it must not be."""
+    home = tmp_path / "home"
+    roots = tuple(shared_data / name for name in ("fhir/open", "dicom", "hl7v2", "ccda", "waveform"))
+    report = run_demo(DemoOptions(records=roots, home=home))
+    files = sum(1 for root in roots for path in root.rglob("*") if path.is_file())
+    assert len(report["consultations"]) == len(report["put"]) == files
+    assert sum(s["reader"] == demo_sharing.HOSPITAL for s in report["sharing"]) == files
+    assert all(s["sha256"] == s["received_sha256"] for s in report["sharing"])
+    assert len(report["searches"]) == 10
+    for search in report["searches"]:
+        assert search["found"] == search["expected"] != []
+    assert [d["reason"] for d in report["denied"]] == ["unsatisfied", "delegation-revoked"]
+    assert report["cloud_destroyed"]["read_from_it_alone"] == files
+    for name in ("cloud_destroyed_nothing_lost", "access_log_complete", "revocation_receipt_verified", "ledger_verified"):
+        assert report[name] is True
+    keepers = [p for p in home.iterdir() if p.name.split("-")[0] in ("node", "check", "cloud")]
+    codes = {s["word"].split("|")[1] for s in report["searches"] if "|" in s["word"]}
+    for code in (code for code in codes if len(code) >= CODE_CHARACTERS_MIN):
+        assert [betrayed(keeper, code) for keeper in keepers] == [[]] * 9
 
 
 def test_real_records_are_shared_and_found(shared_data: Path) -> None:

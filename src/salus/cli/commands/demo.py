@@ -67,10 +67,20 @@ def show(screen: Screen, data: dict[str, Any]) -> None:
         (c["record"], size(c["bytes"]), c["doctor"], c["sn"], c["sha256"][:12], "accepted" if _accepted(c) else "NOT ACCEPTED")
         for c in data["consultations"]
     ]
-    screen.line(f"Consultations ({data['suite']}, {data['engine']}):")
+    if "parties" in data:
+        counted = {name: len(data["parties"][name]) for name in ("nodes", "check_nodes", "clouds", "institutions")}
+        screen.line(
+            f"A network of {counted['nodes']} nodes, {counted['check_nodes']} check nodes, {counted['clouds']} clouds, a centre "
+            f"and {counted['institutions']} institutions. Nobody trusts another one."
+        )
+        screen.line()
+    screen.line(f"Consultations ({data['suite']}, {data['engine']})")
+    screen.line(
+        "Each patient sent a record to a doctor, unknown to everyone else, and got a diagnosis that nobody else can read:"
+    )
     screen.table(("record", "size#", "doctor", "slot#", "SHA-256", "diagnosis"), rows, "none")
     screen.line()
-    screen.line("Attempts:")
+    screen.line("Then somebody tried to cheat:")
     attempts = [(a["attempt"], a["reason"] or "SUCCEEDED", _why(a)) for a in data["refused"]]
     screen.table(("attempt", "refused for", "that is"), attempts, "none")
     if data.get("not_refused"):
@@ -79,11 +89,11 @@ def show(screen: Screen, data: dict[str, Any]) -> None:
         screen.table(("attempt", "outcome"), [(a["attempt"], a["detail"]) for a in data["not_refused"]], "nothing")
     show_sharing(screen, data)
     screen.line()
-    screen.line("Phases:")
+    screen.line("How long it took, from what a person asks for to the answer:")
     phases = [(name, t["median"], t["p99"]) for name, t in data["phases_ms"].items()]
     screen.table(("phase", "median ms#", "p99 ms#"), phases, "none")
     screen.line()
-    screen.line("Messages:")
+    screen.line("How large the messages of a consultation are:")
     screen.table(("message", "bits#"), [(n, f"{b:,}") for n, b in data["message_bits"].items()], "none")
     screen.line()
     verdict = "verified from genesis and export alone" if data["ledger_verified"] else "NOT VERIFIED"

@@ -27,6 +27,7 @@ from salus.network.demonstration.attempts import try_attacks
 from salus.network.demonstration.sharing import show_sharing
 from salus.network.demonstration.stage import CLOUDS, DEMO_COST, LocalStage, SharingStage, Stage
 from salus.network.embedded import EmbeddedNetwork, system_ms
+from salus.network.home import GENESIS_FILE, read_genesis
 from salus.records.collection import RecordFile, find_records
 from salus.records.generate import generate_records
 from salus.symmetric import Random
@@ -143,11 +144,24 @@ class _Script:
             "ledger_verified": verified["ledger_verified"]
             and all(verified["application_hash"] == s["application_hash"] for s in status),
             "verified": verified,
+            "parties": self._parties(),
             "consultations": consultations,
             "refused": refused,
             "phases_ms": {phase: summary(values) for phase, values in self._phases.items()},
             "message_bits": bits,
             **shared,
+        }
+
+    def _parties(self) -> Result:
+        """Who there is, as the genesis says."""
+        core = read_genesis(self._stage.home / "centre" / GENESIS_FILE).core
+        seats = set(core.validators)
+        return {
+            "centre": core.centre.name,
+            "nodes": list(core.validators),
+            "check_nodes": [node.member.name for node in core.nodes if node.member.name not in seats],
+            "clouds": [cloud.member.name for cloud in core.clouds],
+            "institutions": [institution.member.name for institution in core.institutions],
         }
 
     def _share(self, owners: list[str]) -> Result:
@@ -217,7 +231,7 @@ class _Script:
 
     def _verify(self) -> dict[str, Any]:
         """A fresh process that has nothing but the genesis and an export."""
-        genesis = self._stage.home / "centre" / "genesis"
+        genesis = self._stage.home / "centre" / GENESIS_FILE
         with tempfile.TemporaryDirectory(prefix="salus-export-") as directory:
             export = Path(directory) / "ledger.export"
             self._stage.export(export)

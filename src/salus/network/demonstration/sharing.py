@@ -110,6 +110,10 @@ class _Sharing:
         searches = self._searches(put)
         logs = self._logs(put)
         return {
+            "attributes": {institution: list(atoms) for institution, atoms in GRANTS.items()},
+            "put": [
+                {"record": one.record.relative, "rid": one.rid, "owner": one.owner, "policy": one.entry["policy"]} for one in put
+            ],
             "sharing": self._read,
             "searches": searches,
             "denied": self._denied,
