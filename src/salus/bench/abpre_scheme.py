@@ -228,7 +228,7 @@ def _cores(context: Context, cases: Sequence[Case]) -> Part:
             times, plain = dict.fromkeys((1, 2), float("inf")), dict.fromkeys((1, 2), float("inf"))
             for _ in range(1 if context.quick else ROUNDS):
                 # The shorter an operation, the more runs it takes to meet neither core's interruptions.
-                _by_cores(operations[name], times, 1 if context.quick else max(8, 600 // len(case.policy.rows)))
+                _by_cores(operations[name], times, 1 if context.quick else max(4, 200 // len(case.policy.rows)))
                 _by_cores(lambda: g1_mul_batch(scalars, points), plain, 2)
                 if plain[1] / plain[2] > FREE_CORE_GAIN:
                     break
@@ -247,11 +247,14 @@ def _cores(context: Context, cases: Sequence[Case]) -> Part:
 
 
 def _by_cores(operation: Callable[[], object], times: dict[int, float], repeats: int) -> None:
-    """Lower ``times`` to the best run on as many cores, in turns, so that a load meets both alike."""
+    """Lower ``times`` to the best run on as many cores, in turns, so that a load meets both alike.
+
+    Several runs a turn: threads start with the first one, and a running party has them.
+    """
     for _ in range(repeats):
         for cores in times:
             with _on_cores(cores):
-                times[cores] = min(times[cores], best_ms(operation, 1))
+                times[cores] = min(times[cores], best_ms(operation, 4))
 
 
 def _plot(cases: Sequence[Case], measured: Mapping[tuple[str, str], float]) -> Plot:
