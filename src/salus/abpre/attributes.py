@@ -20,6 +20,7 @@ NAME_CHARACTERS_MAX: Final = 16
 VALUE_CHARACTERS_MAX: Final = 64
 """The part after it: a code or a short name; a scope's 64 digits are the longest."""
 ATTRIBUTE_CHARACTERS_MAX: Final = NAME_CHARACTERS_MAX + 1 + VALUE_CHARACTERS_MAX + 5
+"""With the colon, and a year behind its sign."""
 YEAR_MIN: Final = 1900
 YEAR_MAX: Final = 2199
 """Clinical years of people alive and of records to come; four digits, so that text order is time order."""

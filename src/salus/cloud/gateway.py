@@ -38,6 +38,7 @@ _COLUMNS: Final = {m.BY_PSEUDONYM: "pseudonym", m.BY_ONE_TIME_KEY: "one_time_key
 MAINTENANCE_MS: Final = 24 * 3600 * 1000
 """Block time between two collections; bodies are kept for weeks."""
 _CONFIRM_AT_A_TIME: Final = 1000
+"""Bodies looked up to be hashed again at one time; the bytes hashed are bounded beside that."""
 
 
 class Collected(msgspec.Struct, frozen=True):

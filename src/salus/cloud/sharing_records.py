@@ -38,7 +38,9 @@ RECORDS_DIRECTORY: Final = "records"
 FOR_EVER_MS: Final = 1 << 61
 """A record's body has no date of expiry: it is kept until the owner erases it."""
 ENTRY_BYTES_MAX: Final = SEALED_METADATA_MAX + 1024
+"""A record's entry: its sealed metadata, and some two hundred bytes of names and digests."""
 SEEN_MAX: Final = 1024
+"""Accepted proofs remembered: all that are shown in :data:`SEEN_MS`; a megabyte."""
 SEEN_MS: Final = 2_000
 """How long an accepted proof needs no look at the ledger: a body comes in many ranges, and a revocation counts within seconds."""
 UNNAMED: Final = 0

@@ -34,6 +34,7 @@ from salus.records.streams import Buffer, Discard, Sink, Source
 
 _STRIPES: Final = 64
 _EXPIRED_AT_A_TIME: Final = 1000
+"""Rows of one look into the index; there are more looks until nothing is left."""
 
 
 class Shelf:

@@ -18,6 +18,7 @@ from salus.files import make_private_directory
 
 _NAME: Final = re.compile(r"([0-9a-f]{32})\.(facts|bytes)")
 _FACTS_BYTES_MAX: Final = 1024
+"""What is announced of an upload has some hundred bytes."""
 
 
 class Staging:

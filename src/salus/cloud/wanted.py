@@ -13,6 +13,7 @@ from salus.ledger.kinds.sharing.messages.records import RecordContent
 
 WANTED_DIRECTORY: Final = "wanted"
 WANTED_BYTES_MAX: Final = 1024
+"""A wanted record has some two hundred bytes."""
 _FILE: Final = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{64}")
 
 

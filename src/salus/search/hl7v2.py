@@ -15,6 +15,7 @@ _CODED: Final = {"OBX": 3, "DG1": 3, "OBR": 4, "PR1": 3, "AL1": 3, "RXA": 5}
 _VALUE_TYPES: Final = ("CE", "CWE", "CNE", "CF")
 """Types of an observation's value (OBX-2) that are codes."""
 _REPETITIONS_MAX: Final = 64
+"""Repetitions of one field that are read: a field has a few, and more would crowd out the other fields' words."""
 _DIAGNOSIS_SYSTEM: Final = 2
 """DG1-2: where old senders name the code system of DG1-3."""
 

@@ -16,6 +16,7 @@ from salus.symmetric import TAG_BYTES, Random, kdf, seal, unseal
 INDEX_KEY_BYTES: Final = 32
 SECRET_BYTES_MIN: Final = 32
 SECRET_BYTES_MAX: Final = 64
+"""delta and what a capsule encapsulates have 32; what is longer than two digests is no key."""
 BY_DELEGATION: Final = "delegation"
 BY_POLICY: Final = "policy"
 

@@ -22,6 +22,7 @@ from salus.search.keyword import Keyword
 from salus.symmetric import Random, h2
 
 ELEMENTS_MAX: Final = voprf.ELEMENTS_MAX
+"""Words of one order: as many as one call of the function evaluates."""
 TOKEN_BYTES: Final = voprf.OUTPUT_BYTES
 _UNSIGNED: Final = bytes(64)
 Elements = Annotated[bytes, Size(POINT_BYTES, ELEMENTS_MAX * POINT_BYTES)]

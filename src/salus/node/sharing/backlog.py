@@ -31,12 +31,14 @@ REVOCATION: Final = "revocation"
 JUDGE: Final = "judge"
 """A committed request to share that awaits a check node's verdict."""
 SUBJECT_BYTES_MAX: Final = 256
+"""The longest is the key of a demand: a digest and a node's name of up to 128 bytes, encoded."""
 OPEN_MAX: Final = 1 << 17
 """Open items kept: months of requests that nobody answers."""
 NEVER_MS: Final = 1 << 62
 SAVED_EVERY_BLOCKS: Final = 256
 """The file is written so often; as many blocks are read again after a restart."""
 _FILE_BYTES_MAX: Final = 64 * 1024 * 1024
+"""As many items as are kept, the longest ones: 40 MiB."""
 _log = structlog.get_logger(__name__)
 
 

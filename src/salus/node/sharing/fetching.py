@@ -36,7 +36,9 @@ from salus.records.record import metadata_hash
 LOOKED_AT_A_TIME: Final = 256
 """Entries of the ledger's lists that are compared with the store at one time: some milliseconds."""
 UNDER_WAY_MAX: Final = 64
-"""Attachments asked for at one time; each is an errand to every keeper."""
+"""Attachments asked for at one time on the way through the lists; each is an errand to every keeper."""
+ASKED_FOR_MAX: Final = 4 * UNDER_WAY_MAX
+"""With those that readers' questions bring up; whoever asks for more comes again."""
 _WALKS: Final = ((lists.DELEGATIONS, DELEGATION_C), (lists.RECORDS, METADATA))
 _log = structlog.get_logger(__name__)
 
@@ -113,7 +115,7 @@ class Fetching:
             self._fetch(sort, about, digest)
 
     def _fetch(self, sort: str, about: bytes, digest: bytes) -> None:
-        if (sort, about) in self._under_way:
+        if (sort, about) in self._under_way or len(self._under_way) >= ASKED_FOR_MAX:
             return
         around = self._around
         others = [name for name in keepers(around.view, around.time_ms) if name != around.name]
