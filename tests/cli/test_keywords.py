@@ -17,7 +17,7 @@ def test_keywords_that_are_left_out_are_told(salus: Terminal, tmp_path: Path) ->
     genome.write_text(HEAD + "".join(f"1\t{n}\trs{n}\tG\tA\t.\t.\tGENE=G{n % 30}\n" for n in range(1, 1500)))
     done = salus(*ALICE, "record", "put", genome, "--keyword", "exome of 2025")
     assert done.status == 0
-    assert "(genomics, 2025Q1, 1024 keywords)" in done.out
+    assert "(genomics, 2025Q1, 1,024 keywords)" in done.out
     # The category, two words of the owner's (of says nothing), 30 genes, then as many variants as there is room for.
     left = 1 + 2 + 30 + 1499 - 1024
     assert f"not found by {left} more words and codes" in done.out
@@ -26,6 +26,16 @@ def test_keywords_that_are_left_out_are_told(salus: Terminal, tmp_path: Path) ->
     for found in ("exome", "2025", "g29", "rs1"):
         assert salus.good(*ALICE, "search", found)["own"], found
     assert not salus.good(*ALICE, "search", "rs1499")["own"]
+
+
+def test_a_file_without_keywords_is_found_by_its_category(salus: Terminal, tmp_path: Path) -> None:
+    path = tmp_path / "scan.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    done = salus(*ALICE, "record", "put", path)
+    assert "(imaging, " in done.out
+    assert ", 1 keyword): record" in done.out
+    assert "found by its category alone" in done.out
+    assert salus.good(*ALICE, "search", "category|imaging")["own"]
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def own_keywords(text: str) -> tuple[Keyword, ...]:
         system, _, value = text.partition(SEPARATOR)
         return (code(system, value),)
     found = words(text)
-    refuse_unless(bool(found), "bad-keyword", "it holds no word that is indexed")
+    refuse_unless(bool(found), "bad-keyword", "a keyword holds no word that is indexed: letters or digits, two at least")
     return found
 
 

@@ -13,6 +13,7 @@ from salus.cli.failures import CommandFailed
 from salus.cli.options import command, group
 from salus.cli.screen import Screen, day_and_time, size
 from salus.cli.session import Result, Session
+from salus.records.info import plural
 
 APP = group("record", "Records that their owner keeps in clouds, under attribute policies.")
 OWNERS = ("patient", "institution")
@@ -111,19 +112,26 @@ def put(
         )  # fmt: skip
 
     def show(screen: Screen) -> None:
-        for r in data["records"]:
-            screen.line(f"Put {r['file_name']} ({r['category']}, {r['quarter']}, {r['keywords']} keywords): record {r['rid']}")
-            if r["keywords_left_out"]:
-                screen.line(
-                    f"It is not found by {r['keywords_left_out']:,} more words and codes of the file: "
-                    f"a record has at most {r['keywords']:,}; your own come first, then codes, then words."
-                )
-            if r["keywords_problem"]:
-                screen.line(f"About its keywords: {r['keywords_problem']}")
+        for record in data["records"]:
+            _show_put(screen, record)
         if policy:
             screen.line(PUBLIC)
 
     return Result(data, show)
+
+
+def _show_put(screen: Screen, r: dict[str, Any]) -> None:
+    """A record that was put, and what of its keywords it is not found by."""
+    screen.line(f"Put {r['file_name']} ({r['category']}, {r['quarter']}, {plural(r['keywords'], 'keyword')}): record {r['rid']}")
+    if r["keywords"] == 1:
+        screen.line("It is found by its category alone: the file tells no keywords. --keyword adds your own.")
+    if r["keywords_left_out"]:
+        screen.line(
+            f"It is not found by {r['keywords_left_out']:,} more words and codes of the file: "
+            f"a record has at most {r['keywords']:,}; your own come first, then codes, then words."
+        )
+    if r["keywords_problem"]:
+        screen.line(f"About its keywords: {r['keywords_problem']}")
 
 
 @command(APP, "list", "--home clinic --as alice record list")
