@@ -11,7 +11,6 @@ from salus.abpre.threshold.scalar_deals import ScalarShare
 from salus.errors import Refused, TransportError
 from salus.groups.bls12_381 import random_fr
 from salus.groups.ristretto255 import random_scalar
-from salus.ledger.client import LedgerClient
 from salus.ledger.kinds.misbehaviour import RECORDS
 from salus.network.actors import Actor
 from salus.network.embedded import EmbeddedNetwork
@@ -19,18 +18,32 @@ from salus.node.node import Node
 from salus.terminal.sharing.desk import SharingDesk
 from support.interposed import Forward, Interposed, Stand
 
+LOOKS = 3
 
-def interposed_desk(actor: Actor, stands: dict[str, Stand], patience_ms: int = 0) -> SharingDesk:
-    """The sharing half of a person's terminal, with the test between it and everybody else.
 
-    :param patience_ms: how long it waits for others; 0: as always.
-    """
+def interposed_desk(actor: Actor, stands: dict[str, Stand]) -> SharingDesk:
+    """The sharing half of a person's terminal, with the test between it and everybody else."""
     around = actor._around
-    ledger: LedgerClient = around.ledger
-    if patience_ms:
-        ledger._patience_ms = patience_ms
     transport = Interposed(around.transport, stands)
-    return SharingDesk(actor._wallet, ledger, transport, around.centre(), around.now_ms, around.random)
+    return SharingDesk(actor._wallet, around.ledger, transport, around.centre(), around.now_ms, around.random)
+
+
+@contextmanager
+def impatient(terminal: SharingDesk) -> Iterator[None]:
+    """Inside, a terminal looks a few times for what it waits for, however long that takes, and gives up."""
+    ledger: Any = terminal.nodes.ledger
+
+    def wait(look: Callable[[], Any], what: str) -> Any:
+        for _ in range(LOOKS):
+            if (found := look()) is not None:
+                return found
+        raise TransportError(f"{what} was not seen in time")
+
+    ledger.wait = wait
+    try:
+        yield
+    finally:
+        del ledger.wait
 
 
 def of(names: Iterable[str], stand: Stand) -> Stand:

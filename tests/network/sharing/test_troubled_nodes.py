@@ -26,10 +26,18 @@ from salus.terminal.sharing.desk import SharingDesk
 from support.embedded import PASSPHRASE, enrolled_patient, found_network
 from support.interposed import Forward
 from support.sharing_desks import HOSPITAL, QUARTER, desk, in_days, put
-from support.troubled import changed, convictions, false_alpha, false_scalar, interposed_desk, late, of, refusing, silent
-
-SHORT_MS = 900
-"""Patience with nodes that will not answer anyway."""
+from support.troubled import (
+    changed,
+    convictions,
+    false_alpha,
+    false_scalar,
+    impatient,
+    interposed_desk,
+    late,
+    of,
+    refusing,
+    silent,
+)
 
 
 class Scene:
@@ -88,17 +96,17 @@ def network(scene: Scene) -> EmbeddedNetwork:
 
 
 def test_a_node_that_is_down_changes_nothing(scene: Scene, network: EmbeddedNetwork, tmp_path: Path) -> None:
-    network.stop_node(scene.names[0])
+    network.stop_node(scene.names[3])
     try:
         scene.forget_words()
         reader = desk(scene.hospital)
         assert "role:doctor@2025" in reader.institution.request_key().attributes
         assert scene.search(reader) == ([scene.open.rid.hex()], {})
         by, liars = scene.opens(reader, tmp_path / "out")
-        assert by == tuple(scene.names[1:])
+        assert by == tuple(scene.names[:3])
         assert liars == ()
     finally:
-        network.start_node(scene.names[0])
+        network.start_node(scene.names[3])
 
 
 METHODS = (m.PARTIAL_KEY, m.EVALUATE, m.SEARCH, m.PARTIAL, m.METADATA, m.ACCEPT, m.ACCEPTANCE)
@@ -166,14 +174,13 @@ def test_too_few_nodes_at_issuing_are_named_and_the_request_is_finished_later(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked_before = scene.committed(KeyAsked.KIND)
-    reader = interposed_desk(scene.hospital, {m.PARTIAL_KEY: of(scene.names[1:3], silent)}, SHORT_MS)
+    reader = interposed_desk(scene.hospital, {m.PARTIAL_KEY: of(scene.names[1:3], silent)})
     monkeypatch.setattr(reader.keys, "_demand", lambda *_: None)  # which would help: the nodes are well
-    with pytest.raises(Refused) as refusal:
+    with impatient(reader), pytest.raises(Refused) as refusal:
         reader.institution.request_key(["role:doctor@2025"])
     assert refusal.value.reason == "no-quorum"
     assert "2 of the 3 nodes" in refusal.value.detail
     assert f"silent: {', '.join(scene.names[1:3])}" in refusal.value.detail
-    scene.hospital._around.ledger._patience_ms = 30_000
     again = desk(scene.hospital)
     again.institution.requests.resume()
     assert again.institution.request_key(["role:doctor@2025"]).attributes == frozenset({"role:doctor@2025"})
@@ -198,12 +205,11 @@ def test_a_false_evaluation_names_its_node_and_the_search_answers(scene: Scene, 
 def test_too_few_evaluators_are_named_and_the_order_is_not_paid_twice(scene: Scene) -> None:
     scene.forget_words()
     orders = scene.committed(TokenRequest.KIND)
-    reader = interposed_desk(scene.hospital, {m.EVALUATE: of(scene.names[1:3], silent)}, SHORT_MS)
-    with pytest.raises(Refused) as refusal:
+    reader = interposed_desk(scene.hospital, {m.EVALUATE: of(scene.names[1:3], silent)})
+    with impatient(reader), pytest.raises(Refused) as refusal:
         scene.search(reader)
     assert refusal.value.reason == "too-few-answers"
     assert ", ".join(scene.names[1:3]) in refusal.value.detail
-    scene.hospital._around.ledger._patience_ms = 30_000
     assert scene.search(desk(scene.hospital))[0] == [scene.open.rid.hex()]
     assert scene.committed(TokenRequest.KIND) == orders + 1
 
@@ -289,15 +295,14 @@ def test_a_false_transformation_names_its_node_and_the_record_is_opened(
 
 
 def test_too_few_transformations_are_told_of_and_nothing_is_written(scene: Scene, tmp_path: Path) -> None:
-    reader = interposed_desk(scene.hospital, {m.PARTIAL: of(scene.names[1:3], silent)}, SHORT_MS)
+    reader = interposed_desk(scene.hospital, {m.PARTIAL: of(scene.names[1:3], silent)})
     (asked,) = reader.institution.request([scene.delegated.rid], "treatment")
     reader.institution.decided(asked.share)
-    with pytest.raises(Refused) as refusal:
+    with impatient(reader), pytest.raises(Refused) as refusal:
         reader.institution.get(asked.share, tmp_path / "out")
     assert refusal.value.reason == "no-quorum"
     assert f"silent: {', '.join(scene.names[1:3])}" in refusal.value.detail
     assert not (tmp_path / "out").exists()
-    scene.hospital._around.ledger._patience_ms = 30_000
     received = desk(scene.hospital).institution.get(asked.share, tmp_path / "out")
     assert received.path.read_bytes() == scene.note.read_bytes()
 
