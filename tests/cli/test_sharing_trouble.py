@@ -6,6 +6,7 @@ One home for all tests: what one of them changes in it does not matter to the ot
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -282,3 +283,34 @@ def test_a_first_search_asks_for_the_key_it_needs(salus: Terminal, home: Home) -
     salus.good("attribute", "grant", HOSPITAL_NAME, "cert:icu", "--years", "2025")
     assert salus.good(*HOSPITAL, "search", "troponin")["attributes_without_key"] == ["cert:icu@2025"]
     assert "run: salus attribute request-key" in salus(*HOSPITAL, "search", "troponin").out
+
+
+def test_what_takes_longer_shows_its_progress_at_a_terminal(
+    salus: Terminal, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("salus.cli.progress.AFTER_S", 0.0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    for command, told in (
+        ((*ALICE, "record", "put", home.note, *("--category", "other")), ("opening the network", "putting records")),
+        ((*ALICE, "record", "get", home.rid, "--out", tmp_path / "out"), ("fetching",)),
+        ((*HOSPITAL, "search", "troponin"), ("searching",)),
+        ((*HOSPITAL, "share", "request", home.rid, "--purpose", "research"), ("asking",)),
+    ):
+        done = salus(*command)
+        assert done.status == 0
+        assert any(word in done.err for word in told), done.err
+        assert not any(word in done.out for word in told)
+
+
+def test_what_is_erased_or_superseded_stays_so(salus: Terminal, home: Home) -> None:
+    rids = [salus.good(*ALICE, "record", "put", home.note, "--category", "other")["records"][0]["rid"] for _ in range(2)]
+    newer = salus.good(*ALICE, "record", "put", home.note, "--supersedes", rids[0])["records"][0]
+    assert newer["supersedes"] == rids[0]
+    assert "superseded" in salus.bad(*ALICE, "record", "put", home.note, "--supersedes", rids[0], reason="record-superseded")
+    salus.good(*ALICE, "record", "erase", rids[1])
+    for command in (("erase", rids[1]), ("rotate", rids[1]), ("get", rids[1]), ("policy", rids[1], "role:x")):
+        assert "tombstone" in salus.bad(*ALICE, "record", *command, reason="record-erased")
+    message = salus.bad(*ALICE, "record", "put", home.note, "--supersedes", rids[1], reason="record-erased")
+    assert "nothing can take its place" in message
+    salus.bad(*HOSPITAL, "share", "request", rids[1], "--purpose", "treatment", reason="record-erased")
+    salus.bad("access", "explain", rids[1], *HOSPITAL, reason="record-erased")

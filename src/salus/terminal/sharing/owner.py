@@ -196,7 +196,9 @@ class OwnerTerminal:
         version = 1
         if wanted.supersedes is not None:
             older = self.entry(wanted.supersedes)
-            refuse_unless(older.state == STORED, "record-superseded", f"record {wanted.supersedes.hex()} is {older.state}")
+            reason = "record-erased" if older.state == ERASED else "record-superseded"
+            about = f"record {wanted.supersedes.hex()} is {older.state}: nothing can take its place"
+            refuse_unless(older.state == STORED, reason, about)
             category, quarter, version = older.category, older.quarter, older.version + 1
         sharing = parse(wanted.policy).require_no_owner().in_year(year_of(quarter)) if wanted.policy.strip() else None
         own = [keyword.code(CATEGORY_CODE, category)]
