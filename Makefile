@@ -20,7 +20,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
 
 .PHONY: demo
-demo: $(NATIVE) ## patients consult doctors over four replicas, then the attacks are tried
+demo: $(NATIVE) ## patients consult doctors and share their records over four replicas; others try to cheat
 	$(BIN)/salus demo $(ARGS)
 
 .PHONY: test

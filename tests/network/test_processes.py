@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ class _Watched(ProcessStage):
 def test_demonstration_with_every_party_in_its_own_process(tmp_path: Path) -> None:
     records = tmp_path / "records"
     records.mkdir()
-    (records / "a.txt").write_text("pulse 71\n")
+    coding = {"system": "http://snomed.info/sct", "code": "73211009", "display": "Diabetes mellitus"}
+    condition = {"resourceType": "Condition", "code": {"coding": [coding]}, "recordedDate": "2024-02-03"}
+    (records / "a.json").write_text(json.dumps(condition))
     (records / "b.bin").write_bytes(os.urandom(200_000))
     stages: list[_Watched] = []
 
@@ -62,7 +65,7 @@ def test_demonstration_with_every_party_in_its_own_process(tmp_path: Path) -> No
     }
     assert all(s["sha256"] == s["received_sha256"] for s in report["sharing"])
     assert [d["reason"] for d in report["denied"]] == ["unsatisfied", "delegation-revoked"]
-    assert report["searches"]
+    assert {s["word"] for s in report["searches"]} == {"snomed|73211009", "diabetes", "mellitus"}
     assert all(s["found"] == s["expected"] for s in report["searches"])
     assert report["liar_named"] == "st-anne/node-0"
     assert report["node_down"] == "lakeside/node-3"
