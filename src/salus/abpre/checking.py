@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import partial
 from io import BytesIO
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -43,6 +44,9 @@ from salus.groups.bls12_381 import (
 
 BATCH_MAX: Final = 1024
 """Capsules of one batch: a block's worth."""
+BATCH_ROWS_MAX: Final = 16_384
+"""Rows of one product of pairings, 128 of the largest policies: each may have an attribute of its own, and with it a pairing, of
+which the extension takes 65,536 at a time. A batch with more is checked in parts."""
 SQUARE: Final = 0xD201000000010000**2
 """x^2, x the parameter of the curve family."""
 HALF: Final = (1 << 64) - 1
@@ -78,7 +82,7 @@ def check2(capsule: DeltaCapsule, aad: bytes) -> VerifiedDeltaCapsule:
 
 
 def check_batch(items: Sequence[tuple[Capsule, bytes]]) -> list[VerifiedCapsule]:
-    """Check many type 1 capsules in one product of pairings, attributes merged.
+    """Check many type 1 capsules in one product of pairings, attributes merged; over 16,384 rows, in one for every so many.
 
     1. Coefficients of 128 bits from a hash of the whole batch: kappa, and for each capsule c (1 for the first), tau_2 and the
        free coordinates of z with ``z^T M = (c, 0, .., 0)``; ``tau_1 = kappa*c``, so that A and g~ take one multiplication.
@@ -90,6 +94,9 @@ def check_batch(items: Sequence[tuple[Capsule, bytes]]) -> list[VerifiedCapsule]
     :raises Refused: ``bad-capsule`` if any one of them is bad; :func:`bad_ones` tells which.
     """
     _require_batch(len(items))
+    parts = _parts([len(capsule.policy.rows) for capsule, _ in items])
+    if len(parts) > 1:
+        return [verified for part in parts for verified in check_batch(items[part])]
     wake_thread()
     capsules = [capsule for capsule, _ in items]
     contexts = [context_of(capsule.policy, aad) for capsule, aad in items]
@@ -115,6 +122,9 @@ def check2_batch(items: Sequence[tuple[DeltaCapsule, bytes]]) -> list[VerifiedDe
     :raises Refused: ``bad-capsule``.
     """
     _require_batch(len(items))
+    parts = _parts([len(capsule.policy.rows) for capsule, _ in items])
+    if len(parts) > 1:
+        return [verified for part in parts for verified in check2_batch(items[part])]
     wake_thread()
     capsules = [capsule for capsule, _ in items]
     contexts = [delta_context_of(capsule.policy, aad) for capsule, aad in items]
@@ -146,6 +156,17 @@ def bad_ones(items: Sequence[tuple[Capsule, bytes]]) -> list[int]:
 
 def _require_batch(count: int) -> None:
     refuse_unless(1 <= count <= BATCH_MAX, "too-large", f"a batch has 1 to {BATCH_MAX} capsules")
+
+
+def _parts(rows: Sequence[int]) -> list[slice]:
+    """Where a batch of capsules with so many rows each is divided."""
+    starts, total = [0], 0
+    for place, count in enumerate(rows):
+        if total + count > BATCH_ROWS_MAX:
+            starts.append(place)
+            total = 0
+        total += count
+    return [slice(start, end) for start, end in pairwise([*starts, len(rows)])]
 
 
 def _seed(fields: Sequence[bytes], capsules: Sequence[Capsule | DeltaCapsule]) -> bytes:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from salus import _native, labels
 from salus.abpre import capsules as cp
-from salus.abpre import hashing
-from salus.abpre.checking import BATCH_MAX, bad_ones, check, check2, check2_batch, check_batch
+from salus.abpre import checking, hashing
+from salus.abpre.checking import BATCH_MAX, BATCH_ROWS_MAX, bad_ones, check, check2, check2_batch, check_batch
 from salus.abpre.encapsulation import encapsulate_delta, encapsulate_deterministic
 from salus.abpre.keys import SecretKey, check_key, key_gen, restrict
 from salus.abpre.language import parse
@@ -178,6 +178,39 @@ def test_batches_of_type_2(world: Sharing) -> None:
     ]
     assert len(check2_batch(items)) == 6
     assert outcome(lambda: check2_batch([*items[:-1], (items[-1][0], b"")])) == "bad-capsule"
+
+
+@pytest.mark.parametrize("rows_max", [3, 4, 6, 7])
+def test_a_batch_of_many_rows_is_checked_in_parts(world: Sharing, monkeypatch: pytest.MonkeyPatch, rows_max: int) -> None:
+    """Each part has its own coefficients, and a bad capsule is found wherever the batch is divided."""
+    texts = ["a:x and b:y and c:z", "a:x", "d:u or e:v", "a:x and b:y and c:z", "a:x"]
+    items = [(world.capsule(text, KEY, b"aad"), b"aad") for text in texts]
+    deltas = [(encapsulate_delta(world.parameters, parse(text), KEY, b"aad", world.random), b"aad") for text in texts]
+    monkeypatch.setattr(checking, "BATCH_ROWS_MAX", rows_max)
+    assert [verified.capsule for verified in check_batch(items)] == [capsule for capsule, _ in items]
+    assert [verified.capsule for verified in check2_batch(deltas)] == [capsule for capsule, _ in deltas]
+    for at in range(len(items)):
+        assert bad_ones([*items[:at], (items[at][0], b"other"), *items[at + 1 :]]) == [at]
+        spoilt = [*deltas[:at], (deltas[at][0], b"other"), *deltas[at + 1 :]]
+        assert outcome(lambda spoilt=spoilt: check2_batch(spoilt)) == "bad-capsule"
+
+
+@pytest.mark.parametrize("rows", [[1], [128] * BATCH_MAX, [1, 128] * (BATCH_MAX // 2), [BATCH_ROWS_MAX, 1]])
+def test_no_part_has_more_pairings_than_the_extension_takes(rows: list[int]) -> None:
+    """All attributes different: one pairing for each, one for each capsule's A2, one for g2."""
+    parts = checking._parts(rows)
+    assert [count for part in parts for count in rows[part]] == rows
+    assert all(0 < sum(rows[part]) <= BATCH_ROWS_MAX for part in parts)
+    assert BATCH_ROWS_MAX + BATCH_MAX + 1 <= 65_536
+
+
+@pytest.mark.long
+def test_a_batch_of_more_attributes_than_one_product_of_pairings_takes(world: Sharing) -> None:
+    """Each capsule with 128 attributes that no other has: over 65,536 in all."""
+    texts = [" or ".join(f"a:x{n}-{row}" for row in range(128)) for n in range(65_536 // 128 + 1)]
+    items = [(world.capsule(text, KEY), b"record") for text in texts]
+    assert len(check_batch(items)) == len(items)
+    assert outcome(lambda: check_batch([*items[:-1], (items[-1][0], b"other")])) == "bad-capsule"
 
 
 def test_the_largest_policy(world: Sharing) -> None:
