@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
+
+from msgspec.structs import replace
 
 from salus.abpre.encapsulation import encapsulate
 from salus.abpre.language import parse
@@ -13,7 +16,9 @@ from salus.abpre.threshold import scalar_deals as sd
 from salus.abpre.threshold.approvals import approve_shares
 from salus.abpre.threshold.epoch_keys import publish_sharing_key
 from salus.abpre.threshold.groups import OPRF, Z
+from salus.codec import Message
 from salus.consultation.envelope import EnvelopeDraft, Topic
+from salus.errors import Refused
 from salus.groups.ristretto255 import Scalar, base_mul
 from salus.ledger.kinds.sharing import records as ledger_records
 from salus.ledger.kinds.sharing import share_state as ss
@@ -23,12 +28,40 @@ from salus.ledger.kinds.sharing.messages import records as mr
 from salus.ledger.kinds.sharing.messages import searches as me
 from salus.ledger.kinds.sharing.messages import shares as ms
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_member, signed_by_scope
+from salus.ledger.kinds.sharing.scope_keys import ScopeKey
 from salus.node.admission import Admission
 from salus.search import tokens as tk
 from salus.search.index_keys import BY_POLICY, seal_index_key
 from salus.search.keyword import Keyword
 from support.consultation_world import flip
 from support.sharing_world import CLINIC, FAST, HOSPITAL, HOUR_MS, POLICY, SharingChain, SharingWorld
+
+OWN = tuple("own:" + rest for rest in ("", "zz", "Z" * 64, "0" * 64))
+TEXTS = ("", "x", *OWN, "a:b@", "a:b@99999", "a:b@\u00b2", "role:x@2025", "\0", "(" * 60)
+NUMBERS = (0, 1, 2, 1 << 31, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)
+
+
+def twists(message: Any) -> Iterator[Any]:
+    """The message with one field after the other, at any depth, replaced by values that its type can hold."""
+    for name in message.__struct_fields__:
+        for value in _twisted(getattr(message, name)):
+            yield replace(message, **{name: value})
+
+
+def _twisted(value: Any) -> Iterator[Any]:
+    if isinstance(value, Message):
+        yield from twists(value)
+        yield None
+    elif isinstance(value, bytes):
+        yield from (bytes(len(value)), b"\xff" * len(value), value[:-1], value + b"\0", value[::-1], b"")
+    elif isinstance(value, str):
+        yield from TEXTS
+    elif isinstance(value, int):
+        yield from NUMBERS
+    elif isinstance(value, tuple) and value:
+        yield from ((), value + value, value[::-1], value[:-1])
+        for other in _twisted(value[0]):
+            yield (other, *value[1:])
 
 
 class Flipped:
@@ -38,6 +71,9 @@ class Flipped:
         world = SharingWorld("flipped transactions")
         self.chain: SharingChain = world.chain(secrets=Admission(world.domain, world.secrets()))
         self.missed: dict[str, list[int]] = {}
+        self.twisted: dict[str, int] = {}
+        self.failed: list[str] = []
+        self.owner: ScopeKey | None = None
         self.run()
 
     def commit(self, *messages: Any, time_ms: int | None = None) -> bytes:
@@ -53,7 +89,30 @@ class Flipped:
         assert honest.accepted, (message.KIND, honest)
         spoilt = [flip(raw, i, i % 8) for i in range(len(raw))]
         results = self.chain.application.check_transactions(spoilt, now)
+        self.twist(message, now)
         self.missed[message.KIND] = [i for i, result in enumerate(results) if result.accepted]
+
+    def twist(self, message: Any, now: int) -> None:
+        """Other values in each field: whatever a signature would cover, judging it refuses or accepts, and never fails."""
+        before = self.chain.application.info()
+        for twisted in self.variants(message):
+            self.twisted[message.KIND] = self.twisted.get(message.KIND, 0) + 1
+            try:
+                self.chain.application.check_transactions([twisted.encode()], now)
+            except Exception as error:  # noqa: BLE001 - whatever it is, a node would have stopped
+                self.failed.append(f"{message.KIND}: {error!r} for {twisted!r}")
+        assert self.chain.application.info() == before
+
+    def variants(self, message: Any) -> Iterator[Any]:
+        """What can be encoded; also signed by an owner who means it so, whose signature comes before the dear checks."""
+        for twisted in twists(message):
+            try:
+                twisted.encode()
+            except (Refused, TypeError, AttributeError):
+                continue  # no field may hold that
+            yield twisted
+            if self.owner is not None and len(getattr(message, "signature", b"")) == len(UNSIGNED):
+                yield signed_by_scope(twisted, self.owner, self.chain.world.random)
 
     def run(self) -> None:
         self.epochs()

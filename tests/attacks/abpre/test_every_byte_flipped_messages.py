@@ -106,6 +106,13 @@ def test_no_flipped_byte_of_a_transaction_is_taken(flipped: Flipped) -> None:
     assert {kind: places for kind, places in flipped.missed.items() if places} == {}
 
 
+def test_no_transaction_makes_the_judging_fail(flipped: Flipped) -> None:
+    """A node that fails instead of refusing would stop, and with it every other one that sees the block."""
+    assert set(flipped.twisted) == set(flipped.missed)
+    assert min(flipped.twisted.values()) > 4
+    assert flipped.failed == []
+
+
 # --- what holds what ---
 
 
