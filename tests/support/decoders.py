@@ -159,9 +159,6 @@ OTHER_DECODERS: dict[str, tuple[Decode, bytes]] = {
         f"record, {name}": (gives(recognise_bytes, RecordInfo), seed)
         for name, seed in {**FORMATS, "other": b"%PDF-1.4\n"}.items()
     },
-    **{
-        f"keywords, {name}": (gives(extract_bytes, Extraction), seed)
-        for name, seed in FORMATS.items()
-    },
+    **{f"keywords, {name}": (gives(extract_bytes, Extraction), seed) for name, seed in FORMATS.items()},
 }
 """Name -> how to try it, and a valid input."""
