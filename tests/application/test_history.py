@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from salus.consensus import block as b
 from salus.errors import Refused, StorageError
+from salus.ledger import history
 from salus.ledger import node_api as m
 from salus.ledger import queries as q
 from salus.ledger.application import LedgerApplication
@@ -19,7 +20,7 @@ from salus.ledger.merkle_log import LogState
 from salus.ledger.proofs import verify_transaction
 from salus.ledger.storage.interface import LedgerStore
 from salus.ledger.storage.memory import MemoryStore
-from salus.ledger.storage.pruning import pruned_record
+from salus.ledger.storage.pruning import PrunedBlock, pruned_record
 from salus.ledger.storage.sqlite import SqliteStore
 from salus.node import history as node_history
 from salus.node.history import RETRY_MS, History
@@ -242,6 +243,7 @@ def liars(world: LedgerWorld, chain: Chain) -> Lies:
         "a wrong leaf of a pruned block": block(
             1, hashes=lambda g: bytes(32) + g.hashes[32:], record=lambda g: pruned_record(g.record), pruned=1
         ),
+        "a pruned block without leaves, and nothing below": lambda answer: without_leaves(answer, 1),
         "a leaf too few": block(1, hashes=lambda given: given.hashes[:-32]),
         "half a leaf": block(1, hashes=lambda given: given.hashes[:-1]),
         "another log in front": lambda answer: replace(answer, log=flipped(answer.log)),
@@ -266,6 +268,7 @@ def liars(world: LedgerWorld, chain: Chain) -> Lies:
 LIES = (
     "a wrong leaf",
     "a wrong leaf of a pruned block",
+    "a pruned block without leaves, and nothing below",
     "a leaf too few",
     "half a leaf",
     "another log in front",
@@ -281,6 +284,38 @@ LIES = (
     "another block's certificate",
     "another network",
 )
+
+
+def without_leaves(answer: q.History, place: int) -> q.History:
+    """The answer up to one block that is said to have no transactions, so that the log in front of it is the one after it."""
+    after = answer.blocks[place - 1].before if place else answer.log
+    given = answer.blocks[place]
+    assert given.hashes
+    empty = replace(given, record=pruned_record(given.record), pruned=1, hashes=b"", before=after)
+    return replace(answer, blocks=(*answer.blocks[:place], empty))
+
+
+def test_a_pruned_block_said_to_be_empty_would_shut_history_and_blame_the_honest(
+    world: LedgerWorld, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The adversary's run, with the check of the header's transaction root taken out."""
+    late = restored(world, chain)
+    with monkeypatch.context() as patched:
+        patched.setattr(history, "_check_hashes", lambda *_: None)
+        assert take(late, CUT + 1, without_leaves(asked(chain.application, CUT + 1), 1)) == 2
+    with pytest.raises(Refused, match="not the log in front of"):
+        take(late, CUT - 1, asked(chain.application, CUT - 1))
+
+
+def test_evidence_of_a_pruned_block_is_named_by_its_hashes(world: LedgerWorld, chain: Chain) -> None:
+    block = b.Block.decode(chain.records[1][0])
+    assert block.transactions
+    header = replace(block.header, transaction_root=b.transaction_root(block.transactions, (b"evidence",)))
+    pruned = PrunedBlock.decode(pruned_record(replace(block, header=header, misbehaviour=(b"evidence",)).encode()))
+    hashes = tuple(b.transaction_hash(raw) for raw in block.transactions)
+    assert pruned.misbehaviour == (b.transaction_hash(b"evidence"),)
+    assert b.root_of_hashes(hashes, pruned.misbehaviour) == header.transaction_root
+    assert b.root_of_hashes((), pruned.misbehaviour) != header.transaction_root
 
 
 @pytest.fixture(scope="module")

@@ -249,9 +249,14 @@ def transaction_hash(transaction: bytes) -> bytes:
 
 def transaction_root(transactions: Sequence[bytes], misbehaviour: Sequence[bytes]) -> bytes:
     """RFC 6962 root over the hashes of evidence ("e") and transactions ("t"), evidence first."""
-    hashes = [leaf_hash(b"e" + transaction_hash(item)) for item in misbehaviour]
-    hashes += [leaf_hash(b"t" + transaction_hash(item)) for item in transactions]
-    return tree_root(hashes)
+    return root_of_hashes([transaction_hash(item) for item in transactions], [transaction_hash(item) for item in misbehaviour])
+
+
+def root_of_hashes(transactions: Sequence[bytes], misbehaviour: Sequence[bytes]) -> bytes:
+    """:func:`transaction_root` from hashes (32 bytes each), where the body is not there."""
+    leaves = [leaf_hash(b"e" + item) for item in misbehaviour]
+    leaves += [leaf_hash(b"t" + item) for item in transactions]
+    return tree_root(leaves)
 
 
 def check_body(block: Block) -> None:

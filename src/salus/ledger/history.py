@@ -5,7 +5,8 @@ Steps (docs/protocol/ledger.md, "older blocks"), for each block h below one that
 1. The log said to be in front of the known block, extended by its leaves, is the known log: counts and peaks alike.
 2. The header said to be of block h is the one that the known header names.
 3. The certificate is the one that the known header names, or a quorum of a known validator set signed it.
-4. A whole record has that header, and the body it commits to; its hashes are those given.
+4. A whole record has that header, and the body it commits to; its hashes are those given. If the body is pruned, the hashes of
+   its evidence and those given have the header's transaction root.
 5. The log said to be in front of block h, extended by the leaves of the hashes given, is the log of step 1.
 
 So every answer is judged at once, its giver known, and each block is as certain as the newest. In front of block 1 the log is
@@ -20,13 +21,21 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from salus.consensus.block import Block, BlockHeader, Certificate, check_body, transaction_hash, verify_decided
+from salus.consensus.block import (
+    Block,
+    BlockHeader,
+    Certificate,
+    check_body,
+    root_of_hashes,
+    transaction_hash,
+    verify_decided,
+)
 from salus.errors import CodecError, Refused, refuse_unless
 from salus.ledger import queries as q
 from salus.ledger.log_entries import log_leaves
 from salus.ledger.merkle_log import EMPTY_LOG, HASH_BYTES, LogState
 from salus.ledger.storage.interface import Head, LedgerStore, StoredBlock
-from salus.ledger.storage.pruning import header_of, pruned_record
+from salus.ledger.storage.pruning import PrunedBlock, header_of, pruned_record
 
 if TYPE_CHECKING:
     from salus.ledger.application import LedgerApplication
@@ -122,11 +131,7 @@ def _checked(
     sized = len(given.hashes) % HASH_BYTES == 0 and given.pruned in (0, 1)
     refuse_unless(sized, "bad-proof", f"hashes of block {height}")
     hashes = tuple(given.hashes[i : i + HASH_BYTES] for i in range(0, len(given.hashes), HASH_BYTES))
-    if not given.pruned:
-        body = Block.decode(given.record)
-        check_body(body)
-        named = tuple(transaction_hash(raw) for raw in body.transactions) == hashes
-        refuse_unless(named, "bad-proof", f"not the transactions of block {height}")
+    _check_hashes(given, header, hashes)
     # step 5
     _extends(given.before, height, hashes, log)
     if height == 1:
@@ -137,6 +142,17 @@ def _checked(
     head = Head(height, header.time_ms, above.header.application_hash, log)
     block = StoredBlock(head, record, given.certificate, hashes, pruned)
     return block, _Known(header, hashes, log, pruned), given.before
+
+
+def _check_hashes(given: q.HistoryBlock, header: BlockHeader, hashes: tuple[bytes, ...]) -> None:
+    """Step 4. The log alone does not tell a pruned block from one without transactions, in front of which it is the same."""
+    if given.pruned:
+        named = root_of_hashes(hashes, PrunedBlock.decode(given.record).misbehaviour) == header.transaction_root
+    else:
+        body = Block.decode(given.record)
+        check_body(body)
+        named = tuple(transaction_hash(raw) for raw in body.transactions) == hashes
+    refuse_unless(named, "bad-proof", f"not the transactions of block {header.height}")
 
 
 def leaves_below(application: LedgerApplication, count: int) -> Iterator[bytes]:
