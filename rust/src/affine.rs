@@ -1,11 +1,15 @@
 //! Arithmetic on affine points in batches: a field inversion shared by many additions makes each cost six multiplications.
 //!
-//! Variable time: for public points and scalars only.
+//! Variable time in the scalars that decide what is added: those are public. Points may be parts of a key: an addition goes
+//! another way only where one of its points is the identity or both have one x. Among points whose logarithms to each other nobody
+//! knows that happens by chance once in 2^250, and who makes it happen on purpose knows the point already. blst's inversion takes
+//! constant time.
 
 use std::sync::LazyLock;
 
 use blst::*;
 
+use crate::bls12_381::wipe;
 #[cfg(target_arch = "x86_64")]
 use crate::{lanes, lanes_ifma};
 
@@ -69,7 +73,7 @@ macro_rules! field {
 field!(blst_fp, Base, blst_fp_add, blst_fp_sub, blst_fp_mul, blst_fp_sqr, blst_fp_eucl_inverse);
 field!(blst_fp2, Extension, blst_fp2_add, blst_fp2_sub, blst_fp2_mul, blst_fp2_sqr, blst_fp2_eucl_inverse);
 
-/// An affine point; both coordinates zero: the identity.
+/// An affine point, of whole limbs without padding; both coordinates zero: the identity.
 pub trait AffinePoint: Copy + Default + Send + Sync {
     /// Of the coordinates.
     type Field: Field;
@@ -194,6 +198,22 @@ impl AffinePoint for blst_p2_affine {
             // The second power of the map is multiplication of x by a cube root of unity, and of y by -1.
             2 => Self { x: scaled(&self.x, &OMEGA), y: self.y }.negate(),
             _ => self.times_digit(2).times_digit(part - 2),
+        }
+    }
+}
+
+/// Lists of points that are overwritten when they go.
+pub struct Lists<P: AffinePoint>(pub Vec<Vec<P>>);
+
+impl<P: AffinePoint> Drop for Lists<P> {
+    fn drop(&mut self) {
+        for list in &mut self.0 {
+            // What a list was cut down from is in its memory still.
+            list.resize(list.capacity(), P::default());
+            for point in list {
+                // SAFETY: a point is two coordinates of whole limbs, without padding, and all zeros is the identity.
+                unsafe { wipe(point) }
+            }
         }
     }
 }

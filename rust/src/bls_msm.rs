@@ -4,7 +4,9 @@
 //! non-adjacent form and added with few tables; a scalar is taken negative where that is shorter, so small integers and
 //! their negatives cost next to nothing.
 
-use crate::affine::{add_all, sum_all, AffinePoint};
+use zeroize::Zeroizing;
+
+use crate::affine::{add_all, sum_all, AffinePoint, Lists};
 use crate::bls12_381::CurvePoint;
 use crate::bls_batch::MUL_GRAIN;
 use crate::fr::Raw;
@@ -124,44 +126,46 @@ pub fn non_adjacent(mut digit: u128, entries: usize, mut f: impl FnMut(usize, i6
 
 fn at_once<P: CurvePoint>(all: &[(&[Raw], &[P])]) -> Vec<P> {
     let mut terms = Vec::new();
-    let mut points = Vec::new();
+    // The points may be parts of a key: copies and multiples of them are overwritten.
+    let mut points = Zeroizing::new(Vec::with_capacity(all.iter().map(|(_, bases)| bases.len()).sum()));
     for (group, (scalars, bases)) in all.iter().enumerate() {
         terms.extend(scalars.iter().map(|scalar| term(group, scalar, P::Affine::PARTS)));
         points.extend_from_slice(bases);
     }
     let share = terms.len() >= SHARE;
-    let tables = tables::<P>(&P::all_to_affine(&points), &terms, share);
+    let affine = Lists(vec![P::all_to_affine(&points)]);
+    let tables = tables::<P>(&affine.0[0], &terms, share);
     let width =
         1 + terms.iter().flat_map(|t| &t.digits).map(|d| u128::BITS - d.leading_zeros()).max().unwrap_or(0) as usize;
     // For each sum, each part and each bit the points to add, before the endomorphism.
     let parts = P::Affine::PARTS;
-    let mut lists: Vec<Vec<P::Affine>> = vec![Vec::new(); all.len() * parts * width];
-    for (term, table) in terms.iter().zip(&tables) {
+    let mut lists = Lists::<P::Affine>(vec![Vec::new(); all.len() * parts * width]);
+    for (term, table) in terms.iter().zip(&tables.0) {
         for (part, digit) in term.digits.iter().enumerate() {
             let first = (term.group * parts + part) * width;
             non_adjacent(*digit, term.entries, |bit, value| {
                 let entry = table[value.unsigned_abs() as usize / 2];
                 let negative = term.negative != (value < 0);
-                lists[first + bit].push(if negative { entry.negate() } else { entry });
+                lists.0[first + bit].push(if negative { entry.negate() } else { entry });
             });
         }
     }
     if share {
-        sum_all(&mut lists);
+        sum_all(&mut lists.0);
     }
     // The endomorphism, then one list for each sum and each bit.
-    let mut bits: Vec<Vec<P::Affine>> = vec![Vec::new(); all.len() * width];
-    for (place, list) in lists.iter().enumerate() {
+    let mut bits = Lists::<P::Affine>(vec![Vec::new(); all.len() * width]);
+    for (place, list) in lists.0.iter().enumerate() {
         let (group, part, bit) = (place / (parts * width), place / width % parts, place % width);
-        bits[group * width + bit].extend(list.iter().map(|point| point.times_digit(part)));
+        bits.0[group * width + bit].extend(list.iter().map(|point| point.times_digit(part)));
     }
     if share {
-        sum_all(&mut bits);
+        sum_all(&mut bits.0);
     }
     if all.len() >= LOCKSTEP {
-        return horner_in_lockstep::<P>(&bits, width);
+        return horner_in_lockstep::<P>(&bits.0, width);
     }
-    bits.chunks_exact(width).map(horner::<P>).collect()
+    bits.0.chunks_exact(width).map(horner::<P>).collect()
 }
 
 /// The sum over the bits.
@@ -190,22 +194,27 @@ fn horner_in_lockstep<P: CurvePoint>(bits: &[Vec<P::Affine>], width: usize) -> V
 }
 
 /// The odd multiples 1, 3, 5, .. of every point that its term uses.
-fn tables<P: CurvePoint>(points: &[P::Affine], terms: &[Term], share: bool) -> Vec<Vec<P::Affine>> {
-    let mut tables: Vec<Vec<P::Affine>> = points.iter().map(|point| vec![*point]).collect();
+fn tables<P: CurvePoint>(points: &[P::Affine], terms: &[Term], share: bool) -> Lists<P::Affine> {
+    let mut tables = Lists(Vec::with_capacity(points.len()));
+    for (point, term) in points.iter().zip(terms) {
+        let mut table = Vec::with_capacity(term.entries);
+        table.push(*point);
+        tables.0.push(table);
+    }
     let long: Vec<usize> = (0..terms.len()).filter(|&i| terms[i].entries > 1).collect();
     if share {
         let doubles = add_all(&long.iter().map(|&i| (&points[i], &points[i])).collect::<Vec<_>>());
         for k in 1..8 {
             let growing: Vec<(usize, &P::Affine)> =
                 long.iter().copied().zip(&doubles).filter(|(i, _)| terms[*i].entries > k).collect();
-            let sums = add_all(&growing.iter().map(|(i, double)| (&tables[*i][k - 1], *double)).collect::<Vec<_>>());
+            let sums = add_all(&growing.iter().map(|(i, double)| (&tables.0[*i][k - 1], *double)).collect::<Vec<_>>());
             for ((i, _), sum) in growing.iter().zip(sums) {
-                tables[*i].push(sum);
+                tables.0[*i].push(sum);
             }
         }
         return tables;
     }
-    let mut multiples = Vec::new();
+    let mut multiples = Zeroizing::new(Vec::with_capacity(long.iter().map(|&i| terms[i].entries - 1).sum()));
     for &i in &long {
         let mut multiple = P::from_affine(&points[i]);
         let double = multiple.double();
@@ -216,7 +225,7 @@ fn tables<P: CurvePoint>(points: &[P::Affine], terms: &[Term], share: bool) -> V
     }
     let mut affine = P::all_to_affine(&multiples).into_iter();
     for &i in &long {
-        tables[i].extend(affine.by_ref().take(terms[i].entries - 1));
+        tables.0[i].extend(affine.by_ref().take(terms[i].entries - 1));
     }
     tables
 }

@@ -112,7 +112,7 @@ pub fn multi_vartime(elements: &[Target], exponents: &[Raw]) -> Target {
 
 fn part_vartime(elements: &[Target], exponents: &[Raw]) -> Target {
     // For each bit the factors.
-    let mut factors: Vec<Vec<Target>> = vec![Vec::new(); 1 + 64];
+    let mut factors: Zeroizing<Vec<Vec<Target>>> = Zeroizing::new(vec![Vec::new(); 1 + 64]);
     for (element, exponent) in elements.iter().zip(exponents) {
         let bits = |digits: &[u64; 4]| digits.iter().map(|digit| 64 - digit.leading_zeros()).sum::<u32>();
         let (plain, minus) = (digits(exponent), digits(&-*exponent));
@@ -124,7 +124,7 @@ fn part_vartime(elements: &[Target], exponents: &[Raw]) -> Target {
             31..=80 => 4,
             _ => 8,
         };
-        let mut table = odd_powers(element, count);
+        let mut table = Zeroizing::new(odd_powers(element, count));
         for (i, digit) in digits.iter().enumerate() {
             if i > 0 && digits[i..].iter().any(|digit| *digit != 0) {
                 table.iter_mut().for_each(|entry| *entry = image(entry, 1));
@@ -143,7 +143,8 @@ fn part_vartime(elements: &[Target], exponents: &[Raw]) -> Target {
 
 /// a, a^3, a^5, ..
 fn odd_powers(a: &Target, count: usize) -> Vec<Target> {
-    let mut powers = vec![*a];
+    let mut powers = Vec::with_capacity(count);
+    powers.push(*a);
     let square = a.square();
     while powers.len() < count {
         powers.push(powers[powers.len() - 1].mul(&square));

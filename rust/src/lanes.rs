@@ -1,8 +1,8 @@
 //! Eight additions of affine points at a time, where the processor multiplies 52 bits in each of eight lanes (AVX-512 IFMA).
 //!
-//! Variable time: for public points only. Elements keep the form `x*2^384` in which blst
-//! stores them, while products here divide by `R = 2^416`: an element stands for `s*x`, `s = 2^-32`. A slope is a quotient and does
-//! not notice; where a square of it meets coordinates, s is multiplied in.
+//! What the way of an addition depends on is said in `affine`; the rest takes constant time. Elements keep the form `x*2^384` in
+//! which blst stores them, while products here divide by `R = 2^416`: an element stands for `s*x`, `s = 2^-32`. A slope is a
+//! quotient and does not notice; where a square of it meets coordinates, s is multiplied in.
 
 use crate::affine::{AffinePoint, Field};
 
