@@ -28,6 +28,7 @@ from salus.groups.bls12_381 import G1, G2, Fr, decode_g1, decode_g2, decode_gt
 from support import abpre_twin as twin
 from support import coefficients as co
 from support.abpre_vectors import scalar
+from support.plain_codec import dec, enc
 from support.threshold_world import NETWORK, altered
 
 SUITE = "abpre-1"
@@ -45,35 +46,6 @@ def load(name: str) -> dict[str, Any]:
 
 
 # --- by the standard library ---
-
-
-def enc(value: Any) -> bytes:
-    if isinstance(value, str):
-        return b"s" + len(value.encode()).to_bytes(4, "big") + value.encode()
-    if isinstance(value, bytes):
-        return b"b" + len(value).to_bytes(4, "big") + value
-    if isinstance(value, int):
-        return b"i" + value.to_bytes(8, "big")
-    return b"t" + len(value).to_bytes(4, "big") + b"".join(map(enc, value))
-
-
-def dec(data: bytes) -> Any:
-    value, rest = _dec(data)
-    assert rest == b""
-    return value
-
-
-def _dec(data: bytes) -> tuple[Any, bytes]:
-    kind, count, rest = data[:1], int.from_bytes(data[1:5], "big"), data[5:]
-    if kind == b"i":
-        return int.from_bytes(data[1:9], "big"), data[9:]
-    if kind in b"bs":
-        return (rest[:count] if kind == b"b" else rest[:count].decode()), rest[count:]
-    items = []
-    for _ in range(count):
-        item, rest = _dec(rest)
-        items.append(item)
-    return tuple(items), rest
 
 
 def h512(label: str, *fields: Any) -> bytes:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from salus.groups.ristretto255 import ORDER, Point, Scalar, base_mul
 from support.consultation_vectors import as_text
+from support.plain_codec import dec, enc
 
 VECTORS = Path(__file__).with_name("consultation_r1.json")
 
@@ -29,35 +30,6 @@ def test_the_library_still_makes_these_bytes():
 
 
 # --- the same steps, written down with the standard library ---
-
-
-def enc(value: Any) -> bytes:
-    if isinstance(value, str):
-        return b"s" + len(value.encode()).to_bytes(4, "big") + value.encode()
-    if isinstance(value, bytes):
-        return b"b" + len(value).to_bytes(4, "big") + value
-    if isinstance(value, int):
-        return b"i" + value.to_bytes(8, "big")
-    return b"t" + len(value).to_bytes(4, "big") + b"".join(map(enc, value))
-
-
-def dec(data: bytes) -> Any:
-    value, rest = _dec(data)
-    assert rest == b""
-    return value
-
-
-def _dec(data: bytes) -> tuple[Any, bytes]:
-    kind, count, rest = data[:1], int.from_bytes(data[1:5], "big"), data[5:]
-    if kind == b"i":
-        return int.from_bytes(data[1:9], "big"), data[9:]
-    if kind in b"bs":
-        return (rest[:count] if kind == b"b" else rest[:count].decode()), rest[count:]
-    items = []
-    for _ in range(count):
-        item, rest = _dec(rest)
-        items.append(item)
-    return tuple(items), rest
 
 
 R1 = "mbpa-r1"

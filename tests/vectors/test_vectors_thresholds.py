@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from salus import _native as rust
 from salus.groups.bls12_381 import ORDER as R
 from salus.groups.ristretto255 import ORDER as L
+from support.plain_codec import dec, enc
 from support.threshold_vectors import ATTRIBUTES, DEALERS, PATH, as_text
 from support.threshold_world import SCOPE
 
@@ -32,39 +33,6 @@ def test_the_library_still_makes_these_bytes():
 @pytest.fixture(scope="module")
 def v() -> dict[str, Any]:
     return json.loads(Path(PATH).read_text())
-
-
-def enc(value: Any) -> bytes:
-    if value is None:
-        return b"n"
-    if isinstance(value, str):
-        return b"s" + len(value.encode()).to_bytes(4, "big") + value.encode()
-    if isinstance(value, bytes):
-        return b"b" + len(value).to_bytes(4, "big") + value
-    if isinstance(value, int):
-        return b"i" + value.to_bytes(8, "big")
-    return b"t" + len(value).to_bytes(4, "big") + b"".join(map(enc, value))
-
-
-def dec(data: bytes) -> Any:
-    value, rest = _dec(data)
-    assert rest == b""
-    return value
-
-
-def _dec(data: bytes) -> tuple[Any, bytes]:
-    kind, count, rest = data[:1], int.from_bytes(data[1:5], "big"), data[5:]
-    if kind == b"n":
-        return None, data[1:]
-    if kind == b"i":
-        return int.from_bytes(data[1:9], "big"), data[9:]
-    if kind in b"bs":
-        return (rest[:count] if kind == b"b" else rest[:count].decode()), rest[count:]
-    items = []
-    for _ in range(count):
-        item, rest = _dec(rest)
-        items.append(item)
-    return tuple(items), rest
 
 
 def message(text: str) -> tuple[Any, ...]:
