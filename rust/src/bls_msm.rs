@@ -15,7 +15,7 @@ use crate::pool;
 
 /// Terms of a sum from which on additions share inversions.
 const SHARE: usize = 12;
-/// Sums from which on their doublings share inversions as well; they have as many terms, so lists are added up before.
+/// Sums from which on their doublings share inversions as well, if additions do: each list is added up before.
 const LOCKSTEP: usize = 16;
 /// Terms of one thread below which a sum is not worth splitting: the doublings are done twice.
 const GRAIN: usize = 12;
@@ -162,7 +162,7 @@ fn at_once<P: CurvePoint>(all: &[(&[Raw], &[P])]) -> Vec<P> {
     if share {
         sum_all(&mut bits.0);
     }
-    if all.len() >= LOCKSTEP {
+    if share && all.len() >= LOCKSTEP {
         return horner_in_lockstep::<P>(&bits.0, width);
     }
     bits.0.chunks_exact(width).map(horner::<P>).collect()
@@ -228,4 +228,55 @@ fn tables<P: CurvePoint>(points: &[P::Affine], terms: &[Term], share: bool) -> L
         tables.0[i].extend(affine.by_ref().take(terms[i].entries - 1));
     }
     tables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bls12_381::{P1, P2};
+
+    /// Scalars of every length that a table has a width for, with zero, one and their negatives.
+    fn scalars(count: usize) -> Vec<Raw> {
+        let mut power = Raw::from_u128(3);
+        let small = [0, 1, 2, u128::from(gt_pow::U), u128::MAX].map(Raw::from_u128);
+        let mut scalars: Vec<Raw> = small.iter().flat_map(|scalar| [*scalar, -*scalar]).collect();
+        while scalars.len() < count {
+            power = power * power;
+            scalars.push(power);
+        }
+        scalars.rotate_left(7);
+        scalars.truncate(count);
+        scalars
+    }
+
+    /// Sums of these many terms each, against one multiplication after the other.
+    fn compare<P: CurvePoint>(generator: P, sizes: &[usize]) {
+        let count = sizes.iter().sum();
+        let scalars = scalars(count);
+        // Equal points, opposites and the identity among them.
+        let mut points: Vec<P> = scalars.iter().map(|scalar| generator.mul(&scalar.multiplier())).collect();
+        points.rotate_left(count / 3);
+        let mut from = 0;
+        let all: Vec<(&[Raw], &[P])> = sizes
+            .iter()
+            .map(|size| {
+                from += size;
+                (&scalars[from - size..from], &points[from - size..from])
+            })
+            .collect();
+        for (sum, (scalars, points)) in groups(&all).iter().zip(&all) {
+            assert!(sum.add(&constant_time(scalars, points).neg()).is_identity());
+        }
+    }
+
+    #[test]
+    fn sums_are_those_of_multiplications() {
+        let many = [1; 40];
+        let few_terms_in_many_sums = [&[3, 0, 4, 0, 4][..], &[0; 20]].concat();
+        let uneven = [&[0, 1, 2, 30][..], &[1; 20]].concat();
+        for sizes in [&[1][..], &[11], &[12], &[130], &[5, 0, 6], &many, &few_terms_in_many_sums, &uneven, &[0; 17]] {
+            compare(P1::generator(), sizes);
+            compare(P2::generator(), sizes);
+        }
+    }
 }

@@ -175,6 +175,17 @@ def test_long_sums(curve: Curve, count: int) -> None:
 
 
 @each_curve
+@pytest.mark.parametrize("sizes", [[3, 0, 4, 0, 4] + [0] * 100, [1] * 100, [0, 1, 2, 30] + [1] * 100])
+def test_many_sums(curve: Curve, sizes: list[int]) -> None:
+    """As many sums at once as share inversions, with fewer terms than sums, and more."""
+    rng = random.Random(len(sizes))
+    terms = [[(rng.randrange(R), rng.randrange(R)) for _ in range(size)] for size in sizes]
+    groups = [([F(a) for a, _ in some], [curve.point(k) for _, k in some]) for some in terms]
+    expected = [curve.encoded(sum(a * k for a, k in some)) for some in terms]
+    assert [p.encode() for p in curve.msm_groups_vartime(groups)] == expected
+
+
+@each_curve
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=20))
 def test_batches_of_additions_and_encodings(curve: Curve, items: list[tuple[int, int]]) -> None:
     a, b = ([curve.point(item[k]) for item in items] for k in range(2))
