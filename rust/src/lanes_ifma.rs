@@ -1,6 +1,6 @@
 //! Elements of the coordinates' fields in the lanes of a processor: eight side by side, each of eight limbs of 52 bits.
 //!
-//! Products divide by `R = 2^416`; they lie below 1.01*p for factors below 2^16*p. Differences are taken from a multiple of p, so that
+//! Products divide by `R = 2^416`; they lie below 1.01*p for factors below 2^13*p. Differences are taken from a multiple of p, so that
 //! nothing is negative, and limbs always have 52 bits.
 
 use std::arch::x86_64::*;
@@ -116,7 +116,7 @@ impl Base {
     }
 }
 
-/// Add a product to columns of 52 bits: at most four such sums fit in their 64 bits.
+/// Add a product to columns of 52 bits: less than 2^56 each, so that two products and a reduction stay far below 2^63.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn multiply(columns: &mut [__m512i; 2 * LIMBS], a: &Base, b: &Base) {
@@ -352,5 +352,82 @@ impl Lanes for Extension {
 
     fn inverse_factor() -> blst_fp2 {
         blst_fp2 { fp: [INVERSE, blst_fp::default()] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::affine::{AffinePoint, Field};
+    use crate::bls12_381::{CurvePoint, P1, P2};
+    use crate::lanes::available;
+
+    /// 0, 1, 2 and their negatives, and coordinates of points, which stand for random elements.
+    fn elements<F: Field>(one: F, points: impl Iterator<Item = F>) -> Vec<F> {
+        let (zero, two) = (F::default(), one.add(&one));
+        let mut elements = vec![zero, one, two, zero.sub(&one), zero.sub(&two)];
+        elements.extend(points);
+        elements
+    }
+
+    fn coordinates<P: CurvePoint>(generator: P) -> Vec<<P::Affine as AffinePoint>::Field> {
+        let mut point = generator;
+        let points: Vec<P> = std::iter::repeat_with(|| {
+            point = point.double().add(&generator);
+            point
+        })
+        .take(20)
+        .collect();
+        P::all_to_affine(&points).iter().map(|point| *point.x()).collect()
+    }
+
+    /// Every operation on every pair, with values up to the bounds that it is said to take.
+    ///
+    /// # Safety
+    /// The processor must be [`available`].
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    unsafe fn compare<L: Lanes>(elements: &[L::Scalar]) {
+        for a in elements {
+            for some in elements.chunks(WIDTH) {
+                let b: [&L::Scalar; WIDTH] = std::array::from_fn(|i| some.get(i).unwrap_or(&elements[3]));
+                let expected = |f: &dyn Fn(&L::Scalar) -> L::Scalar| b.map(f);
+                // SAFETY: as for this function.
+                let same = |found: L, expected: [L::Scalar; WIDTH]| unsafe { found.reduced().store() == expected };
+                // SAFETY: as for this function.
+                unsafe {
+                    let (x, y) = (L::load([a; WIDTH]), L::load(b));
+                    assert!(y.store() == b.map(|element| *element));
+                    assert!(same(x.add(y), expected(&|b| a.add(b))) && same(x.sub(y), expected(&|b| a.sub(b))));
+                    // Below 4*p: 2*x + y + p or so, against the same of the plain field.
+                    let (large, plain) = (x.add(x).add(y), |b: &L::Scalar| a.add(a).add(b));
+                    assert!(same(large, expected(&plain)));
+                    assert!(same(x.sub(y.add(y)), expected(&|b| a.sub(b).sub(b))));
+                    // A product here is 2^-32 of blst's, as is a scaled element of the element.
+                    let product = L::load(expected(&|b| plain(b).mul(&plain(b))).each_ref());
+                    assert!(same(large.mul(large), product.scaled().reduced().store()));
+                    assert!(same(large.square(), product.scaled().reduced().store()));
+                    let mut back = y.scaled().reduced().store();
+                    for element in &mut back {
+                        (0..32).for_each(|_| *element = element.add(element));
+                    }
+                    assert!(back == b.map(|element| *element));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lanes_are_fields() {
+        if !available() {
+            return;
+        }
+        let (first, second) = (coordinates(P1::generator()), coordinates(P2::generator()));
+        let one = first[0].mul(&first[0].invert());
+        let one_of_two = second[0].mul(&second[0].invert());
+        // SAFETY: the processor has what it takes.
+        unsafe {
+            compare::<Base>(&elements(one, first.into_iter()));
+            compare::<Extension>(&elements(one_of_two, second.into_iter()));
+        }
     }
 }
