@@ -20,7 +20,7 @@ from salus.codec import Message
 from salus.consultation.envelope import EnvelopeDraft, Topic
 from salus.errors import Refused
 from salus.groups.ristretto255 import Scalar, base_mul
-from salus.ledger.kinds.sharing import records as ledger_records
+from salus.ledger.kinds.sharing import index_keys as ledger_index_keys
 from salus.ledger.kinds.sharing import share_state as ss
 from salus.ledger.kinds.sharing.committee_state import search_key
 from salus.ledger.kinds.sharing.messages import keys as mk
@@ -170,9 +170,9 @@ class Flipped:
         self.commit(signed_by_scope(mr.RecordRepolicy(rid, 2, chain.capsule(owner, rid, POLICY), UNSIGNED), owner, random))
         self.commit(signed_by_scope(mr.RecordRotate(rid, 3, chain.content(owner, rid, POLICY), UNSIGNED), owner, random))
         k = random(32)
-        policy, aad = record_policy(owner.scope, parse(POLICY)), ledger_records.index_aad(network, owner.scope)
+        policy, aad = record_policy(owner.scope, parse(POLICY)), ledger_index_keys.index_aad(network, owner.scope)
         capsule = encapsulate(chain.parameters, policy, k, aad, random).message()
-        about = ledger_records.index_about(network, owner.scope, capsule)
+        about = ledger_index_keys.index_about(network, owner.scope, capsule)
         sealed = seal_index_key(network, owner.scope, random(32), BY_POLICY, about, k)
         self.commit(signed_by_scope(mr.IndexKeyPublication(owner.scope, capsule, sealed, UNSIGNED), owner, random))
 

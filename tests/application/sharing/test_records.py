@@ -9,7 +9,7 @@ from salus.abpre.encapsulation import encapsulate
 from salus.abpre.language import parse
 from salus.abpre.policy import any_of, attribute, record_policy
 from salus.errors import Refused
-from salus.ledger.kinds.sharing import attachments, lists, records
+from salus.ledger.kinds.sharing import attachments, index_keys, lists, records
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_scope
 from salus.ledger.kinds.sharing.messages.records import (
     IndexKeyPublication,
@@ -121,7 +121,7 @@ def test_no_record_pulls_anothers_scope_onto_itself(
     attacker = chain.owner("attacker")
     attack = escaping(chain, attacker, owner, shape)
     assert chain.reason(attack) == expected
-    monkeypatch.setattr(records, "_require_policy_of", lambda *_: None)
+    monkeypatch.setattr(records, "require_policy_of", lambda *_: None)
     assert chain.reason(attack) == "", "the attack has to work where the repair is out"
 
 
@@ -226,18 +226,18 @@ def test_an_index_key_is_published_once_for_a_policy(chain: SharingChain, owner:
 
     def publish(key: ScopeKey, aad: bytes) -> IndexKeyPublication:
         capsule = encapsulate(chain.parameters, policy, k, aad, world.random).message()
-        about = records.index_about(world.network, owner.scope, capsule)
+        about = index_keys.index_about(world.network, owner.scope, capsule)
         sealed = seal_index_key(world.network, key.scope, world.random(32), BY_POLICY, about, k)
         return signed_by_scope(IndexKeyPublication(owner.scope, capsule, sealed, UNSIGNED), owner, world.random)
 
-    good = publish(owner, records.index_aad(world.network, owner.scope))
-    assert chain.reason(publish(chain.owner("other"), records.index_aad(world.network, owner.scope))) == "wrong-scope"
+    good = publish(owner, index_keys.index_aad(world.network, owner.scope))
+    assert chain.reason(publish(chain.owner("other"), index_keys.index_aad(world.network, owner.scope))) == "wrong-scope"
     rid = world.random(16)
     # A record's capsule in the place of an index key's.
     assert chain.reason(publish(owner, records.record_aad(world.network, rid, owner.scope))) == "bad-capsule"
     chain.commit(good)
     assert chain.reason(good) == "already-done"
-    found = records.INDEX_KEYS.need(chain.view, owner.scope + records.policy_digest(policy.text))
+    found = index_keys.INDEX_KEYS.need(chain.view, owner.scope + index_keys.policy_digest(policy.text))
     assert found.sealed == good.sealed
 
 

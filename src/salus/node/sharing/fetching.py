@@ -16,7 +16,7 @@ from salus import labels
 from salus.abpre.threshold.box import BoxKey
 from salus.abpre.threshold.delegations import check_attachment
 from salus.consultation.registration import NODE, verify_member_signature
-from salus.errors import SalusError, refuse_unless
+from salus.errors import Refused, SalusError, refuse_unless
 from salus.ledger import sharing_api as m
 from salus.ledger.kinds.parties import VALIDATORS, is_live_node, live_party
 from salus.ledger.kinds.sharing import lists
@@ -150,8 +150,8 @@ class Fetching:
                 same = find_record(around.view, about).metadata == digest
                 refuse_unless(same, "bad-metadata", "the record has other metadata by now")
             else:
-                refuse_unless(answer.c is not None, "bad-delegation", "the answer is empty")
-                assert answer.c is not None
+                if answer.c is None:
+                    raise Refused("bad-delegation", "the answer is empty")
                 found = open_c(around.network, 0, around.name, key.er, about, answer.c)
                 # An answer that comes late would bring c back after this node signed that it is gone.
                 live = live_delegation(around.view, about, around.time_ms)

@@ -14,20 +14,14 @@ from salus.abpre.policy import Policy, record_policy
 from salus.errors import Refused, StorageError, TransportError
 from salus.ledger.kinds.sharing.attachments import METADATA
 from salus.ledger.kinds.sharing.constants import sharing_constants
+from salus.ledger.kinds.sharing.index_keys import INDEX_KEYS, index_aad, index_about, policy_digest
 from salus.ledger.kinds.sharing.messages.common import UNSIGNED, signed_by_scope
 from salus.ledger.kinds.sharing.messages.records import (
     IndexKeyPublication,
     RecordContent,
     RecordUpload,
 )
-from salus.ledger.kinds.sharing.records import (
-    INDEX_KEYS,
-    digest_tag,
-    index_aad,
-    index_about,
-    policy_digest,
-    record_aad,
-)
+from salus.ledger.kinds.sharing.records import digest_tag, record_aad
 from salus.ledger.sharing_api import ATTACH_METADATA, AttachMetadata
 from salus.ledger.state import StateView
 from salus.records.digest import BodySummary

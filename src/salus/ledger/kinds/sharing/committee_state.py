@@ -280,7 +280,7 @@ def pending_epoch(view: StateView, epoch: int, time_ms: int, constants: SharingC
     if record is None:
         raise Refused("wrong-epoch", f"epoch {epoch} of sharing is not open")
     refuse_unless(record.started_ms == 0, "already-done", f"epoch {epoch} of sharing has started")
-    refuse_unless(record.ends_ms == 0, "wrong-epoch", f"epoch {epoch} of sharing was given up: its members posted too few keys")
+    refuse_unless(record.ends_ms == 0, "wrong-epoch", f"epoch {epoch} of sharing was given up")
     refuse_unless(record.is_closed(time_ms, constants), "not-started", f"epoch {epoch} of sharing still awaits keys")
     return record, committee_of(view, epoch)
 

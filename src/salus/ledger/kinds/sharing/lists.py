@@ -21,7 +21,7 @@ INBOX: Final = "inbox"
 READER_SHARES: Final = "reader-shares"
 """Of an institution's name: every share it asked for; content: its id."""
 SCOPE_INDEX_KEYS: Final = "scope-index-keys"
-"""Of a scope x; content: digest of the policy (:func:`.records.policy_digest`)."""
+"""Of a scope x; content: digest of the policy (:func:`.index_keys.policy_digest`)."""
 
 
 class ListItem(Message, frozen=True):

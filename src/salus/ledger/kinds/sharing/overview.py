@@ -25,8 +25,9 @@ from salus.ledger.kinds.sharing.committee_state import (
     search_key,
 )
 from salus.ledger.kinds.sharing.delegations import Delegation, find_delegation
+from salus.ledger.kinds.sharing.index_keys import INDEX_KEYS, IndexKey
 from salus.ledger.kinds.sharing.messages.shares import WAITING
-from salus.ledger.kinds.sharing.records import CAPSULES, INDEX_KEYS, RECORDS, IndexKey, Record, sharing_policy
+from salus.ledger.kinds.sharing.records import CAPSULES, RECORDS, Record, sharing_policy
 from salus.ledger.kinds.sharing.share_state import APPROVED, Share, find_share
 from salus.ledger.state import StateView
 from salus.search.committee import TokenKey

@@ -1,4 +1,4 @@
-"""Records on the ledger: put, re-policy, rotate, supersede, erase; and published index keys.
+"""Records on the ledger: put, re-policy, rotate, supersede, erase.
 
 A record here is a capsule, hashes, tags and signatures: nothing opens. Steps: docs/protocol/sharing-ledger.md, "records".
 """
@@ -26,7 +26,6 @@ from salus.ledger.kinds.sharing.claims import require_scope_signature, scope_cla
 from salus.ledger.kinds.sharing.committee_state import accepted_epoch
 from salus.ledger.kinds.sharing.constants import SHARING_VERSION, sharing_constants
 from salus.ledger.kinds.sharing.messages.records import (
-    IndexKeyPublication,
     RecordContent,
     RecordErase,
     RecordPut,
@@ -40,7 +39,6 @@ from salus.ledger.signatures import AnyClaim, CapsuleClaim, Claim, decoded_capsu
 from salus.ledger.state import Overlay, StateView, Table
 from salus.ledger.transactions import BlockContext, KindSpec, Transaction
 from salus.records.record import CLOUDS_MAX, record_id
-from salus.search.index_keys import SealedIndexKey
 from salus.search.tags import Tags, check_tags_form
 from salus.symmetric import Random, h2
 
@@ -89,26 +87,11 @@ class RecordName(Message, frozen=True):
     rid: Bytes16
 
 
-class IndexKey(Message, frozen=True):
-    """A scope's index key for a sharing policy.
-
-    :ivar tx_hash, time_ms: of the publication.
-    """
-
-    KIND = "state.index-key"
-    capsule: CapsuleMessage
-    sealed: SealedIndexKey
-    tx_hash: Bytes32
-    time_ms: int
-
-
 RECORDS: Final = Table("record", Record)
 CAPSULES: Final = Table("record.capsule", CapsuleMessage)
 TAGS: Final = Table("record.tags", RecordTags, shared=False)
 BY_DIGEST: Final = Table("record.digest", RecordName, shared=False)
 """Raw key: x and the digest tag. By scope, so that nobody takes the name of a body that others are about to put."""
-INDEX_KEYS: Final = Table("index-key", IndexKey, shared=False)
-"""Raw key: x and :func:`policy_digest`."""
 
 
 def record_aad(network: bytes, rid: bytes, scope: bytes) -> bytes:
@@ -116,24 +99,9 @@ def record_aad(network: bytes, rid: bytes, scope: bytes) -> bytes:
     return encode((labels.RECORD_CAPSULE, SUITE, network, rid, scope))
 
 
-def index_aad(network: bytes, scope: bytes) -> bytes:
-    """Additional data of the capsule that holds an index key: no record's, so nobody passes one off as the other."""
-    return encode((labels.INDEX_CAPSULE, SUITE, network, scope))
-
-
-def index_about(network: bytes, scope: bytes, capsule: CapsuleMessage) -> bytes:
-    """What an index key published by policy is sealed about: the digest of its capsule, 32 bytes."""
-    return digest_of_capsule(network, take_unchecked(decoded_capsule(capsule), index_aad(network, scope)))
-
-
 def digest_tag(network: bytes, digest: bytes) -> bytes:
     """The tag that finds a record by the digest of its encrypted body: 32 bytes."""
     return h2(labels.DIGEST_TAG, SUITE, network, digest)
-
-
-def policy_digest(policy: str) -> bytes:
-    """What names a policy in state keys: 32 bytes."""
-    return h2(labels.POLICY_NAME, SUITE, policy)
 
 
 def sign_record_upload(
@@ -179,6 +147,15 @@ def sharing_policy(capsule: CapsuleMessage) -> Policy | None:
 @lru_cache(maxsize=1024)
 def _sharing_policy(text: str) -> Policy | None:
     return split_record_policy(parse_canonical(text))[1]
+
+
+def require_policy_of(capsule: CapsuleMessage, scope: bytes) -> None:
+    """The policy is ``own:<x>``, alone or with a sharing policy in which no ``own:`` stands (records, step 1).
+
+    :raises Refused: ``wrong-scope``, ``bad-policy``, ``bad-point``.
+    """
+    named, _ = split_record_policy(decoded_capsule(capsule).policy)
+    refuse_unless(named == scope, "wrong-scope", "the policy names another scope than the one that signs")
 
 
 class _Put:
@@ -315,29 +292,6 @@ class _Erase:
         context.emit("record.erased", message.rid)
 
 
-class _PublishIndexKey:
-    """Records, step 8."""
-
-    def check(self, view: StateView, context: BlockContext, tx: Transaction[IndexKeyPublication]) -> list[AnyClaim]:
-        message = tx.message
-        scope = find_scope(view, message.scope)
-        refuse_unless(message.sealed.scope == message.scope, "wrong-scope", "the sealed index key is another scope's")
-        known = INDEX_KEYS.get(view, message.scope + policy_digest(message.capsule.policy))
-        refuse_unless(known is None, "already-done", "the index key is published under this policy")
-        limits.check_limit(view, context, limits.CHANGES, message.scope.hex(), 1)
-        require_scope_signature(context.network, scope.V, message)
-        _require_policy_of(message.capsule, message.scope)
-        return [CapsuleClaim(message.capsule, index_aad(context.network, message.scope), "the index key's capsule")]
-
-    def apply(self, state: Overlay, context: BlockContext, tx: Transaction[IndexKeyPublication]) -> None:
-        message = tx.message
-        limits.use(state, context, limits.CHANGES, message.scope.hex(), 1)
-        digest = policy_digest(message.capsule.policy)
-        INDEX_KEYS.put(state, message.scope + digest, IndexKey(message.capsule, message.sealed, tx.hash, context.time_ms))
-        lists.append(state, lists.SCOPE_INDEX_KEYS, message.scope, digest)
-        context.emit("index.published", message.scope)
-
-
 def _content_claims(view: StateView, context: BlockContext, rid: bytes, scope: bytes, content: RecordContent) -> list[AnyClaim]:
     """Everything that is checked of a body's content: policy, capsule, digest, receipts of nodes and clouds."""
     known = BY_DIGEST.get(view, scope + content.digest_tag)
@@ -350,14 +304,8 @@ def _content_claims(view: StateView, context: BlockContext, rid: bytes, scope: b
 
 
 def _capsule_claim(context: BlockContext, rid: bytes, scope: bytes, capsule: CapsuleMessage) -> CapsuleClaim:
-    _require_policy_of(capsule, scope)
+    require_policy_of(capsule, scope)
     return CapsuleClaim(capsule, record_aad(context.network, rid, scope), "the record's capsule")
-
-
-def _require_policy_of(capsule: CapsuleMessage, scope: bytes) -> None:
-    """The policy is ``own:<x>``, alone or with a sharing policy in which no ``own:`` stands (records, step 1)."""
-    named, _ = split_record_policy(decoded_capsule(capsule).policy)
-    refuse_unless(named == scope, "wrong-scope", "the policy names another scope than the one that signs")
 
 
 def _upload_claim(view: StateView, context: BlockContext, rid: bytes, content: RecordContent, upload: RecordUpload) -> Claim:
@@ -395,10 +343,4 @@ KINDS: Final = (
     KindSpec(RecordRepolicy, _Repolicy(), since=SHARING_VERSION, spends=lambda m: _version(m.rid, m.version)),
     KindSpec(RecordRotate, _Rotate(), since=SHARING_VERSION, spends=lambda m: _version(m.rid, m.version)),
     KindSpec(RecordErase, _Erase(), since=SHARING_VERSION, spends=lambda m: _version(m.rid, m.version)),
-    KindSpec(
-        IndexKeyPublication,
-        _PublishIndexKey(),
-        since=SHARING_VERSION,
-        spends=lambda m: encode((m.KIND, m.scope, policy_digest(m.capsule.policy))),
-    ),
 )

@@ -26,7 +26,7 @@ def next_sharing_epoch(view: StateView, time_ms: int) -> int:
     standing = status(view)
     pending, current = find_epoch(view, standing.pending), find_epoch(view, standing.current)
     if pending is not None:
-        return pending.epoch + _is_given_up(view, pending, time_ms)
+        return pending.epoch + 1 if _is_given_up(view, pending, time_ms) else pending.epoch
     if current is not None and _are_seated(view, current):
         due_ms = current.started_ms + sharing_constants(view).epoch_length_ms
         refuse_unless(time_ms >= due_ms, "not-started", f"epoch {current.epoch} of sharing goes on until {due_ms}")
