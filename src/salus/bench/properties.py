@@ -226,7 +226,7 @@ PROPERTIES: Final = (
         "no log",
         ("no log", "no log", "not stated", "not stated", "audit events, on the server's word"),
         "yes, of all grants",
-        _LEDGER + "access_log.py::test_any_one_dropped_entry_is_noticed_even_with_a_log_of_the_liars_own",
+        "tests/attacks/sharing_review/test_complete_access_log.py::test_every_lie_about_any_one_entry_is_noticed",
     ),
 )
 """The paper's six columns as rows, in its order; then properties that its text claims or that the systems differ in."""
