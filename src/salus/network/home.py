@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from salus.codec import decode
 from salus.errors import CodecError, DamagedFile, Refused, StorageError
 from salus.files import fsync_directory, read_bounded, write_atomic
 from salus.ledger.genesis import Genesis
@@ -160,15 +161,36 @@ class Home:
 def read_genesis(path: Path) -> Genesis:
     """Read and verify a genesis file.
 
-    :raises DamagedFile: it is no genesis, or does not verify.
+    :raises DamagedFile: it is no genesis, or does not verify. :raises StorageError: it is of another version of Salus.
     """
     data = read_bounded(path, GENESIS_BYTES_MAX, "the genesis")
+    _raise_if_other_version(data, path)
     try:
         genesis = Genesis.decode(data)
         genesis.verify()
     except (CodecError, Refused) as error:
         raise DamagedFile(f"{path} is not a genesis that verifies ({error}); copy it again from another party") from None
     return genesis
+
+
+def _raise_if_other_version(data: bytes, path: Path) -> None:
+    """Tell a genesis with other fields than this version's from an altered one: it is whole, and of the kind, but does not fit.
+
+    :raises StorageError: such a one.
+    """
+    try:
+        value = decode(data)
+        if type(value) is not tuple or not value or value[0] != Genesis.KIND:
+            return
+    except CodecError:
+        return
+    try:
+        Genesis.from_value(value)
+    except CodecError as error:
+        raise StorageError(
+            f"{path} is a genesis of another version of Salus ({error.detail}); use the version that founded the network, "
+            "or found a new one in another home"
+        ) from None
 
 
 def slug(name: str) -> str:

@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from salus.errors import Refused
+from salus.codec import encode
+from salus.errors import DamagedFile, Refused, StorageError
 from salus.ledger import sharing_api as m
-from salus.ledger.genesis import GenesisCore
+from salus.ledger.genesis import Genesis, GenesisCore, SharingGenesisCore
 from salus.network import founding
 from salus.network.embedded import EmbeddedNetwork
+from salus.network.home import read_genesis
 from support.embedded import CHEAP, DAY, PASSPHRASE, enrolled_doctor, enrolled_patient
+from support.filled import filled
 
 
 def test_a_home_without_sharing_opens_and_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,3 +40,15 @@ def test_a_home_without_sharing_opens_and_serves(tmp_path: Path, monkeypatch: py
         with pytest.raises(Refused) as refusal:
             network.transport.call(node, m.ATTACH_METADATA, m.AttachMetadata(bytes(16), b"x").encode())
         assert refusal.value.reason == "not-started"
+
+
+def test_a_genesis_with_other_fields_is_of_another_version_and_not_damaged(tmp_path: Path) -> None:
+    kind, version, core, *proofs = replace(filled(Genesis), core=filled(SharingGenesisCore)).to_value()
+    path = tmp_path / "genesis"
+    for changed in (core[:-1], (*core[:-1], core[-1][:-1]), (core[0], 99, *core[2:])):
+        path.write_bytes(encode((kind, version, changed, *proofs)))
+        with pytest.raises(StorageError, match="another version of Salus"):
+            read_genesis(path)
+    path.write_bytes(encode((kind, version, core, *proofs)))  # its fields are right, its signatures are not
+    with pytest.raises(DamagedFile, match="copy it again"):
+        read_genesis(path)
