@@ -13,6 +13,7 @@ from salus.cli.commands.network import existing_file
 from salus.cli.failures import CommandFailed
 from salus.cli.screen import Screen, day_and_time
 from salus.cli.session import Result, Session
+from salus.records.info import plural
 
 if TYPE_CHECKING:
     from salus.ledger.access_export import AuditedAccess
@@ -131,7 +132,12 @@ def show_scope(screen: Screen, scope: dict[str, Any]) -> None:
     """That a scope's log is complete, and as of when."""
     said = f"{scope['category']} {scope['period']}".strip() or scope["scope"][:16]
     until = day_and_time(scope["as_of_ms"])
-    screen.line(f"The log of {said} is complete as of {until}: {scope['entries']} entries, none dropped, added or altered.")
+    screen.line(f"The log of {said} is complete as of {until}: {_entries(scope)}, none dropped, added or altered.")
+
+
+def _entries(data: dict[str, Any]) -> str:
+    """How many entries a scope's log or an export has."""
+    return "1 entry" if data["entries"] == 1 else f"{data['entries']:,} entries"
 
 
 def show_written(data: dict[str, Any]) -> Callable[[Screen], None]:
@@ -139,14 +145,18 @@ def show_written(data: dict[str, Any]) -> Callable[[Screen], None]:
 
     def bundle(screen: Screen) -> None:
         found = ", ".join(f"{count} {kind}" for kind, count in data["resources"].items())
-        screen.line(f"Wrote {data['entries']} entries as a FHIR R4 Bundle to {data['file']}: {found}.")
-        if data["policies_unknown"]:
-            screen.line(f"{data['policies_unknown']} policies are not in it: the nodes no longer keep their transactions.")
+        screen.line(f"Wrote {_entries(data)} as a FHIR R4 Bundle to {data['file']}: {found}.")
+        _say_missing(screen, data["policies_unknown"])
 
     def logs(screen: Screen) -> None:
-        screen.line(f"Wrote access logs to {data['file']}: scopes {len(data['scopes'])}, entries {data['entries']}.")
+        screen.line(f"Wrote access logs to {data['file']}: {plural(len(data['scopes']), 'scope')}, {_entries(data)}.")
         screen.line(f"Who knows the network verifies it with: salus audit verify {data['file']} --network {data['network']}")
-        if data["transactions_left_out"]:
-            screen.line(f"{data['transactions_left_out']} policies are not in it: the nodes no longer keep their transactions.")
+        _say_missing(screen, data["transactions_left_out"])
 
     return bundle if "resources" in data else logs
+
+
+def _say_missing(screen: Screen, policies: int) -> None:
+    if policies:
+        said = "1 policy is" if policies == 1 else f"{policies:,} policies are"
+        screen.line(f"{said} not in it: the nodes no longer keep the transactions that hold them.")

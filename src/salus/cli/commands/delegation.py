@@ -16,6 +16,11 @@ from salus.cli.session import Result, Session
 APP = group("delegation", "Let whoever satisfies a policy read a category; every read needs the nodes, and ends with revocation.")
 DAY_MS = 24 * 3600 * 1000
 DEFAULT_DAYS = 365
+LIMITS = (
+    "What a reader has opened cannot be called back. More than two thirds of the nodes, now or later, could still open these "
+    "records for a reader after a revocation, if they pool their secret shares with a kept copy of the delegation."
+)
+"""What revoking cannot do: said where a delegation is made, shown and ended."""
 
 ID = Annotated[str, typer.Argument(metavar="ID", show_default=False, help="As listed; eight digits of it are enough.")]
 EXPIRES = Annotated[
@@ -81,9 +86,7 @@ def create(
         for d in data["delegations"]:
             screen.line(f"Delegated {d['category']} {d['period']} to {d['to']}: {d['id']}")
         screen.line(PUBLIC)
-        screen.line(
-            "What a reader has opened cannot be called back, and t nodes that kept their parts could open the scope for it."
-        )
+        screen.line(LIMITS)
 
     return Result(data, show)
 
@@ -119,12 +122,22 @@ def show_delegation(session: Session, id: ID) -> Result:
     """Show one delegation, as this terminal and the ledger have it, with the receipt of its revocation."""
     with session.person(OWNERS) as actor:
         data = actor.do("show_delegation", {"id": id})
-    return Result(data, lambda screen: screen.facts(_facts(data)))
+
+    def show(screen: Screen) -> None:
+        screen.facts(_facts(data))
+        screen.line(LIMITS)
+
+    return Result(data, show)
 
 
 @command(APP, "revoke", "--home clinic --as alice delegation revoke 0f343b0931126a20")
 def revoke(session: Session, id: ID) -> Result:
-    """Revoke a delegation, and verify the nodes' receipt that they have deleted what they held of it."""
+    """Revoke a delegation, and verify the nodes' receipt that they have deleted what they held of it.
+
+    From the next block on no honest node transforms a record for its readers. What they have opened cannot be called back.
+    More than two thirds of the nodes, now or later, could still open its records for them, if they pool their secret shares
+    with a kept copy of the delegation.
+    """
     with session.person(OWNERS) as actor:
         session.progress.stage("revoking")
         data = actor.do("revoke_delegation", {"id": id})
@@ -135,5 +148,6 @@ def revoke(session: Session, id: ID) -> Result:
         screen.line(
             f"Deleted, by their verified signatures: {by}" if by else "The receipt is not there yet: salus delegation show"
         )
+        screen.line(LIMITS)
 
     return Result(data, show)

@@ -49,7 +49,8 @@ def init(
 
     def show(screen: Screen) -> None:
         screen.line(f"Founded a network of {count} nodes in {session.home}.")
-        screen.facts({name: data[name] for name in ("network", "centre", "clouds", "nodes", "institutions")})
+        shown = ("network", "centre", "clouds", "nodes", "check_nodes", "institutions")
+        screen.facts({name.replace("_", " "): data[name] for name in shown})
 
     return Result(data, show)
 

@@ -119,13 +119,15 @@ def make_wallet(session: Session, network: EmbeddedNetwork, role: str, name: str
 
 @command(APP, "list", "--home clinic party list")
 def list_parties(session: Session) -> Result:
-    """List institutions, nodes, clouds and doctors on the ledger, and the patients whom the centre has enrolled."""
+    """List institutions, nodes, check nodes, clouds and doctors on the ledger, and the patients whom the centre has enrolled."""
     from salus.ledger.kinds.sharing.attributes import is_suspended
+    from salus.ledger.kinds.sharing.check_nodes import check_nodes
     from salus.ledger.reading import ProvenView
 
     with session.network() as network:
         ledger = network.client()
         view = ProvenView(ledger)
+        checks = set(check_nodes(view))
         parties: list[dict[str, Any]] = [
             {
                 "role": p.role,
@@ -134,6 +136,7 @@ def list_parties(session: Session) -> Result:
                 "registered_ms": p.registered_ms,
                 "revoked_ms": p.revoked_ms,
                 "suspended": p.role == "institution" and is_suspended(view, p.name),
+                "check_node": p.role == "node" and p.name in checks,
             }
             for role in LISTED_ROLES
             for p in ledger.parties(role)
@@ -143,7 +146,7 @@ def list_parties(session: Session) -> Result:
     def show(screen: Screen) -> None:
         rows = [
             (
-                p["role"], p["name"], p["display_name"], day_and_time(p["registered_ms"]),
+                "check node" if p["check_node"] else p["role"], p["name"], p["display_name"], day_and_time(p["registered_ms"]),
                 "suspended" if p["suspended"] and not p["revoked_ms"] else day_and_time(p["revoked_ms"]),
             )
             for p in parties
