@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -37,12 +38,31 @@ def test_from_put_to_get(granted: Terminal, record: Path, tmp_path: Path) -> Non
     assert salus.good(*ALICE, "record", "show", rid[:8])["on_ledger"] is True
     assert salus.good(*HOSPITAL, "search", "palpitations")["readable"] == [rid]
     assert salus.good("access", "explain", rid, *HOSPITAL)["outcome"] == "policy"
-    share = salus.good(*HOSPITAL, "share", "request", rid, "--purpose", "treatment")["shares"][0]
-    assert (share["status"], share["via"]) == ("granted", "policy")
+    # what a search found, the beginning of its id is enough for; of what it did not, it is not
+    share = salus.good(*HOSPITAL, "share", "request", rid[:8], "--purpose", "treatment")["shares"][0]
+    assert (share["rid"], share["status"], share["via"]) == (rid, "granted", "policy")
+    salus.bad(*HOSPITAL, "share", "request", "0" * 8, "--purpose", "treatment", reason="not-found")
     got = salus.good(*HOSPITAL, "share", "get", share["id"][:12], "--out", tmp_path / "out")
     assert Path(got["path"]).read_bytes() == record.read_bytes()
     own = salus.good(*ALICE, "record", "get", rid, "--range", "6-7", "--out", tmp_path / "part")
     assert Path(own["path"]).read_bytes() == record.read_bytes()[6:8]
+
+
+def test_an_owner_finds_a_record_by_the_digest_of_its_body(granted: Terminal, record: Path) -> None:
+    salus = granted
+    before = bodies(salus)
+    rid = put(salus, record)
+    (digest,) = bodies(salus) - before
+    assert salus.good(*ALICE, "record", "show", digest)["rid"] == rid
+    salus.bad(*HOSPITAL, "record", "show", digest, reason="unknown-record")
+    salus.good(*ALICE, "record", "rotate", rid)
+    assert "erased" in salus.bad(*ALICE, "record", "show", digest, reason="unknown-record")
+    salus.bad(*ALICE, "record", "show", "Z" * 64, reason="bad-encoding")
+
+
+def bodies(salus: Terminal) -> set[str]:
+    """Names of the bodies that the cloud keeps."""
+    return {path.name for path in (salus.home / "cloud").rglob("*") if re.fullmatch(r"[0-9a-f]{64}", path.name)}
 
 
 def test_delegation_and_consent(granted: Terminal, record: Path) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from salus.terminal.bodies import Progress
     from salus.terminal.wallet import Wallet
 
+DIGEST_BYTES: Final = 32
 PASSPHRASE_FILE_BYTES_MAX: Final = 4096
 REFUSED_BY_OWNER: Final = "refused-by-owner"
 
@@ -94,9 +95,13 @@ class OwnerCommands(_Sharing):
         return {"records": [record_result(e) for e in self._desk.owner.records()]}
 
     def show_record(self, rid: str) -> Result:
-        """One record, as this terminal and the ledger have it."""
+        """One record, as this terminal and the ledger have it.
+
+        :param rid: or the digest of its encrypted body, 64 hexadecimal digits.
+        """
         owner = self._desk.owner
-        entry = owner.entry(self._rid(rid))
+        by_digest = len(rid) == 2 * DIGEST_BYTES
+        entry = owner.entry(owner.find_by_digest(whole_id(rid, DIGEST_BYTES, "body")) if by_digest else self._rid(rid))
         found = owner.find(entry.rid)
         shown: Result = {**record_result(entry), "on_ledger": found is not None}
         if found is not None:
@@ -269,12 +274,14 @@ class ReaderCommands(OwnerCommands):
     def share_request(self, rids: list[str], purpose: str, emergency: str = "", through: str = "") -> Result:
         """Ask for records, and wait until each is decided.
 
+        :param rids: whole, or the beginning of one that an earlier search found or that was asked for.
         :param through: id of a delegation: ask through it and nothing else.
         """
         institution = self._desk.institution
-        named = [whole_id(rid, 16, "record") for rid in rids]
-        known = (delegation for rid in named for delegation in institution.ways(rid))
-        delegation = resolve(through, 32, known, "delegation") if through else None
+        known = (*self._desk.searching.found_before(), *(entry.rid for entry in institution.shares()))
+        named = [resolve(rid, 16, known, "record") for rid in rids]
+        ways = (delegation for rid in named for delegation in institution.ways(rid))
+        delegation = resolve(through, 32, ways, "delegation") if through else None
         asked = institution.request(named, purpose, emergency, delegation)
         return {"shares": [self._explained(e.share, institution.decided(e.share)) for e in asked]}
 

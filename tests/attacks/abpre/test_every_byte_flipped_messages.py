@@ -337,8 +337,9 @@ COVERED = {
     **dict.fromkeys(("search.known-token", "search.token-book"), WALLET),
     **dict.fromkeys(
         (
-            "wallet.attribute-key", "wallet.delegation", "wallet.followed", "wallet.known-index-key", "wallet.pending-key",
-            "wallet.pending-opening", "wallet.pending-order", "wallet.record", "wallet.scope", "wallet.share",
+            "wallet.attribute-key", "wallet.delegation", "wallet.followed", "wallet.found-records", "wallet.known-index-key",
+            "wallet.pending-key", "wallet.pending-opening", "wallet.pending-order", "wallet.record", "wallet.scope",
+            "wallet.share",
         ),
         WALLET,
     ),

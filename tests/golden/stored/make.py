@@ -47,6 +47,7 @@ SHELF: dict[str, type[Message]] = {
     "order": e.PendingOrder,
     "tokens": TokenBook,
     "followed": e.Followed,
+    "found": e.FoundRecords,
 }
 """What a terminal keeps of sharing, by the name it has there."""
 RAW: dict[str, type[Message]] = {

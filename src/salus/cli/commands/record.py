@@ -151,7 +151,16 @@ def list_records(session: Session) -> Result:
 
 
 @command(APP, "show", "--home clinic --as alice record show 5d41402abc4b2a76b9719d911017c592")
-def show_record(session: Session, rid: RID) -> Result:
+def show_record(
+    session: Session,
+    rid: Annotated[
+        str,
+        typer.Argument(
+            metavar="RID|DIGEST", show_default=False,
+            help="As listed by record list, eight digits are enough; or its encrypted body's digest, as clouds name it.",
+        ),
+    ],
+) -> Result:  # fmt: skip
     """Show one record, as this terminal and the ledger have it."""
     with session.person(OWNERS) as actor:
         data = actor.do("show_record", {"rid": rid})

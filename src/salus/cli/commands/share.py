@@ -22,12 +22,14 @@ ID = Annotated[str, typer.Argument(metavar="ID", show_default=False, help="As li
     "request",
     (
         "--home clinic --as st-anne/board share request 5d41402abc4b2a76b9719d911017c592 --purpose treatment",
-        "--as st-anne/board share request 5d41402abc4b2a76b9719d911017c592 --purpose emergency --emergency 'found unconscious'",
+        "--as st-anne/board share request 5d41402a --purpose emergency --emergency 'found unconscious'",
     ),
 )
 def request(
     session: Session,
-    rids: Annotated[list[str], typer.Argument(metavar="RID...", show_default=False, help="As found by salus search.")],
+    rids: Annotated[
+        list[str], typer.Argument(metavar="RID...", show_default=False, help="As found by salus search; eight digits are enough.")
+    ],
     purpose: Annotated[Purpose, typer.Option(show_default=False, help="Purpose of use, for everybody to read.")],
     emergency: Annotated[
         str, typer.Option(metavar="REASON", show_default=False, help="Why there is no time to ask; its owner sees it at once.")

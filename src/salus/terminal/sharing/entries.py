@@ -19,6 +19,8 @@ ERASED: Final = "erased"
 SUPERSEDED: Final = "superseded"
 REVOKED: Final = "revoked"
 SCALAR_BYTES: Final = 32
+FOUND_MAX: Final = 4096
+"""Found records that a terminal remembers: some answers of a value node."""
 Policy = Annotated[str, Size(0, TEXT_CHARACTERS_MAX)]
 
 
@@ -146,6 +148,14 @@ class ShareEntry(Message, frozen=True):
     rid: Bytes16
     purpose: Label
     asked_ms: int
+
+
+class FoundRecords(Message, frozen=True):
+    """Records that this institution's searches found, the latest first: the beginning of an id is then enough to ask for one."""
+
+    KIND = "wallet.found-records"
+
+    rids: Annotated[tuple[Bytes16, ...], Size(0, FOUND_MAX)]
 
 
 class KnownIndexKey(Message, frozen=True):

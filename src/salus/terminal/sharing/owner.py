@@ -30,8 +30,10 @@ from salus.ledger.kinds.sharing.messages.records import (
     RecordRotate,
 )
 from salus.ledger.kinds.sharing.records import (
+    BY_DIGEST,
     RECORDS,
     Record,
+    digest_tag,
     find_record,
     record_aad,
 )
@@ -139,6 +141,19 @@ class OwnerTerminal:
     def find(self, rid: bytes) -> Record | None:
         """What the ledger has of a record, tombstones too."""
         return RECORDS.get(self._nodes.view(), rid)
+
+    def find_by_digest(self, digest: bytes) -> bytes:
+        """The rid of this owner's record whose encrypted body has a digest, in any of its scopes.
+
+        :param digest: of the encrypted body, 32 bytes, as a cloud stores it. :raises Refused: ``unknown-record``.
+        """
+        view, tag = self._nodes.view(), digest_tag(self._nodes.network, digest)
+        for category, period in sorted({(entry.category, entry.period) for entry in self.records()}):
+            found = BY_DIGEST.get(view, self._scopes.signer(category, period).scope + tag)
+            if found is not None:
+                return found.rid
+        about = f"no record of this wallet has an encrypted body of digest {digest.hex()}; rotated and erased ones are not found"
+        raise Refused("unknown-record", about)
 
     def open(self, rid: bytes) -> Opened:
         """Open one of this owner's records: its key by the scope's key, its metadata by its key.

@@ -20,10 +20,9 @@ from salus.abpre.threshold.delegations import take_delegation_unchecked
 from salus.codec import decode
 from salus.consultation.registration import MemberKey
 from salus.errors import Refused, refuse_unless
-from salus.ledger.kinds.sharing.index_keys import index_aad, index_about
 from salus.ledger.kinds.sharing.messages.delegations import DelegationCreation
 from salus.ledger.kinds.sharing.messages.records import IndexKeyPublication
-from salus.ledger.kinds.sharing.records import TAGS
+from salus.ledger.kinds.sharing.records import TAGS, index_aad, index_about
 from salus.ledger.signatures import decoded_capsule
 from salus.ledger.state import StateView
 from salus.records.scope import check_category
@@ -33,7 +32,7 @@ from salus.search.index_keys import BY_DELEGATION, BY_POLICY, open_index_key
 from salus.search.question import KEYS_MAX
 from salus.search.tags import TAG_BYTES, discoverable_keys, reader_key, reader_keys, tag_of
 from salus.symmetric import Random, h2
-from salus.terminal.sharing.entries import Followed, KnownIndexKey, RecordEntry
+from salus.terminal.sharing.entries import FOUND_MAX, Followed, FoundRecords, KnownIndexKey, RecordEntry
 from salus.terminal.sharing.nodes import Nodes
 from salus.terminal.sharing.owner import CATEGORY_CODE
 from salus.terminal.sharing.scopes import Scopes
@@ -44,6 +43,7 @@ from salus.terminal.sharing.words import Words
 WORDS_MAX: Final = 64
 """Words of one question."""
 FOLLOWED: Final = "followed"
+FOUND: Final = "found"
 _Found = tuple[bytes, bytes]
 """A scope and its index key."""
 
@@ -204,6 +204,7 @@ class Searching:
         known = set(readable)
         open_to_all = [rid for rid in matches(parts, 1, hits) if rid not in known]
         living = asking.living([*readable, *open_to_all])
+        self._remember([rid for rid in (*readable, *open_to_all) if rid in living])
         return SearchResult(
             tuple(rid for rid in dict.fromkeys(readable) if rid in living),
             tuple(rid for rid in dict.fromkeys(open_to_all) if rid in living),
@@ -212,6 +213,17 @@ class Searching:
             tuple(asking.answered),
             dict(asking.liars),
         )
+
+    def found_before(self) -> tuple[bytes, ...]:
+        """Rids that earlier searches found, the latest first; at most :data:`FOUND_MAX`."""
+        kept = self._shelf.get(FOUND, FoundRecords)
+        return kept.rids if kept is not None else ()
+
+    def _remember(self, found: Sequence[bytes]) -> None:
+        before = self.found_before()
+        rids = tuple(dict.fromkeys([*found, *before]))[:FOUND_MAX]
+        if rids != before:
+            self._shelf.put(FOUND, FoundRecords(rids))
 
 
 def _satisfying(keys: Sequence[SecretKey], policy: str) -> SecretKey | None:
