@@ -20,9 +20,10 @@ from salus.abpre.threshold.delegations import take_delegation_unchecked
 from salus.codec import decode
 from salus.consultation.registration import MemberKey
 from salus.errors import Refused, refuse_unless
+from salus.ledger.kinds.sharing.index_keys import index_aad, index_about
 from salus.ledger.kinds.sharing.messages.delegations import DelegationCreation
 from salus.ledger.kinds.sharing.messages.records import IndexKeyPublication
-from salus.ledger.kinds.sharing.records import TAGS, index_aad, index_about
+from salus.ledger.kinds.sharing.records import TAGS
 from salus.ledger.signatures import decoded_capsule
 from salus.ledger.state import StateView
 from salus.records.scope import check_category
