@@ -6,18 +6,15 @@ docs/protocol/sharing-ledger.md, "epochs of sharing".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final
 
 from msgspec.structs import replace
 
-from salus.abpre.threshold import hand_over
-from salus.abpre.threshold.alpha import FRESH, AlphaDeal, AlphaSharing, CheckedAlphaDeal, check_alpha_deal, fix_alpha
-from salus.abpre.threshold.approvals import ShareApproval, check_approval
+from salus.abpre.threshold.alpha import FRESH, AlphaDeal
+from salus.abpre.threshold.approvals import ShareApproval
 from salus.abpre.threshold.committee import SEATS_MAX, Committee
-from salus.abpre.threshold.epoch_keys import SharingKey, check_sharing_key, make_seat
-from salus.abpre.threshold.scalar_deals import Complaint, ScalarDeal, ScalarSharing, check_scalar_deal, judge_complaint
+from salus.abpre.threshold.epoch_keys import SharingKey, make_seat
+from salus.abpre.threshold.scalar_deals import Complaint, ScalarDeal
 from salus.consultation.registration import NODE
 from salus.errors import Refused, refuse_unless
 from salus.ledger.kinds.misbehaviour import record_conviction
@@ -36,19 +33,25 @@ from salus.ledger.kinds.sharing.committee_state import (
     ScalarPhase,
     SharingEpoch,
     SharingStatus,
-    alpha_public,
     committee_of,
     deal_key,
-    decoded_alpha,
-    decoded_scalar,
     epoch_key,
     find_epoch,
     pending_epoch,
     scalar_key,
-    scalar_public,
     status,
 )
 from salus.ledger.kinds.sharing.constants import SHARING_VERSION, sharing_constants
+from salus.ledger.kinds.sharing.deals import (
+    check_posted_alpha,
+    check_posted_approval,
+    check_posted_key,
+    check_posted_scalar,
+    dealing_committee,
+    fixed_alpha,
+    fixed_scalar,
+    judge_posted,
+)
 from salus.ledger.kinds.sharing.messages.keys import SharingFix
 from salus.ledger.kinds.sharing.succession import can_serve, next_sharing_epoch
 from salus.ledger.signatures import AnyClaim
@@ -57,8 +60,6 @@ from salus.ledger.transactions import BlockContext, KindSpec, Transaction
 
 FALSE_SHARE: Final = "false-share"
 """Offence of a dealer whose box holds no good share."""
-_CHECKS_KEPT: Final = 256
-"""Deals and keys whose checks passed: a set-up of 127 seats has a few hundred, and each is looked at three times."""
 
 
 class _Key:
@@ -81,7 +82,7 @@ class _Key:
             for seat in committee_of(view, message.epoch).seats:
                 refuse_unless(seat.name != message.node, "already-done", f"{message.node} has posted its keys")
                 refuse_unless(message.E != seat.E and message.Er != seat.Er, "used-key", f"those are keys of {seat.name}")
-        _check_key(context.network, message, party.W)
+        check_posted_key(context.network, message, party.W)
         return []
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[SharingKey]) -> None:
@@ -110,7 +111,7 @@ class _AlphaDeal:
         refuse_unless(deal.dealer not in record.alpha_dealers, "already-done", f"{deal.dealer} has dealt")
         refuse_unless(deal.previous == record.previous, "bad-deal", f"this epoch takes over from epoch {record.previous}")
         live_party(view, NODE, deal.dealer)
-        _check_alpha(view, context.network, record, committee, deal)
+        check_posted_alpha(view, context.network, record, committee, deal)
         return []
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[AlphaDeal]) -> None:
@@ -118,8 +119,8 @@ class _AlphaDeal:
         record = EPOCHS.need(state, epoch_key(deal.epoch))
         ALPHA_DEALS.put(state, deal_key(deal.epoch, "alpha", deal.dealer), deal)
         record = replace(record, alpha_dealers=(*record.alpha_dealers, deal.dealer))
-        if len(record.alpha_dealers) == _dealing(state, record).threshold:
-            ALPHA.put(state, epoch_key(record.epoch), _fix_alpha(state, record))
+        if len(record.alpha_dealers) == dealing_committee(state, record).threshold:
+            ALPHA.put(state, epoch_key(record.epoch), fixed_alpha(state, record))
             record = replace(record, alpha_ms=context.time_ms)
             context.emit("sharing.alpha-fixed", epoch_key(record.epoch))
         _put(state, _started(state, context, record))
@@ -138,7 +139,7 @@ class _ScalarDeal:
         refuse_unless(all(ref.dealer != deal.dealer for ref in phase.deals), "already-done", f"{deal.dealer} has dealt")
         refuse_unless(deal.previous == record.previous, "bad-deal", f"this epoch takes over from epoch {record.previous}")
         live_party(view, NODE, deal.dealer)
-        _check_scalar(view, context.network, record, committee, deal)
+        check_posted_scalar(view, context.network, record, committee, deal)
         return []
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[ScalarDeal]) -> None:
@@ -147,7 +148,7 @@ class _ScalarDeal:
         SCALAR_DEALS.put(state, deal_key(deal.epoch, deal.purpose, deal.dealer), deal)
         phase = record.phase(deal.purpose)
         refs = (*phase.deals, DealRef(deal.dealer, deal.digest(), 0))
-        _put(state, _with_phase(record, _counted(_dealing(state, record), replace(phase, deals=refs), context.time_ms)))
+        _put(state, _with_phase(record, _counted(dealing_committee(state, record), replace(phase, deals=refs), context.time_ms)))
         context.emit("sharing.scalar-dealt", deal_key(deal.epoch, deal.purpose, deal.dealer))
 
 
@@ -163,7 +164,7 @@ class _Complaint:
         closes = _complaints_close_ms(record, phase, view)
         refuse_unless(not 0 < closes <= context.time_ms, "expired", f"complaints were heard until {closes}")
         deal = SCALAR_DEALS.need(view, deal_key(record.epoch, phase.purpose, ref.dealer))
-        _judge(context.network, committee, deal, complaint)
+        judge_posted(context.network, committee, deal, complaint)
         return []
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[Complaint]) -> None:
@@ -172,7 +173,7 @@ class _Complaint:
         phase, ref = _complained_about(record, complaint)
         refs = tuple(replace(d, out=1) if d == ref else d for d in phase.deals)
         record_conviction(state, context, ref.dealer, FALSE_SHARE, ref.digest)
-        _put(state, _with_phase(record, _counted(_dealing(state, record), replace(phase, deals=refs), context.time_ms)))
+        _put(state, _with_phase(record, _counted(dealing_committee(state, record), replace(phase, deals=refs), context.time_ms)))
 
 
 class _Approval:
@@ -186,7 +187,7 @@ class _Approval:
         refuse_unless(approval.node not in phase.approved, "already-done", f"{approval.node} has approved these deals")
         collected = phase.collected_ms(record.closed_ms(constants), constants)
         refuse_unless(0 < collected <= context.time_ms, "not-started", "deals are still collected")
-        _check_approval(context.network, committee, approval, tuple(ref.digest for ref in phase.good()))
+        check_posted_approval(context.network, committee, approval, tuple(ref.digest for ref in phase.good()))
         return []
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[ShareApproval]) -> None:
@@ -209,13 +210,13 @@ class _Fix:
         closes = _complaints_close_ms(record, phase, view)
         waits = "deals are awaited" if closes == 0 else f"complaints are heard until {closes}"
         refuse_unless(0 < closes <= context.time_ms, "not-started", waits)
-        _fix_scalar(view, record, phase)
+        fixed_scalar(view, record, phase)
         return []
 
     def apply(self, state: Overlay, context: BlockContext, tx: Transaction[SharingFix]) -> None:
         record = EPOCHS.need(state, epoch_key(tx.message.epoch))
         phase = record.phase(tx.message.purpose)
-        SCALARS.put(state, scalar_key(record.epoch, phase.purpose), _fix_scalar(state, record, phase))
+        SCALARS.put(state, scalar_key(record.epoch, phase.purpose), fixed_scalar(state, record, phase))
         record = _with_phase(record, replace(phase, fixed_ms=context.time_ms))
         _put(state, _started(state, context, record))
 
@@ -244,11 +245,6 @@ def _forget_deals(state: Overlay, record: SharingEpoch) -> None:
 
 def _put(state: Overlay, record: SharingEpoch) -> None:
     EPOCHS.put(state, epoch_key(record.epoch), record)
-
-
-def _dealing(view: StateView, record: SharingEpoch) -> Committee:
-    """Who deals: the members themselves, or the old committee that hands over."""
-    return committee_of(view, record.previous or record.epoch)
 
 
 def _with_phase(record: SharingEpoch, phase: ScalarPhase) -> SharingEpoch:
@@ -304,93 +300,6 @@ def _started(state: Overlay, context: BlockContext, record: SharingEpoch) -> Sha
     STATUS.put(state, b"", SharingStatus(record.epoch, 0))
     context.emit("sharing.started", epoch_key(record.epoch))
     return replace(record, started_ms=context.time_ms)
-
-
-@lru_cache(maxsize=_CHECKS_KEPT)
-def _check_key(network: bytes, message: SharingKey, W: bytes) -> None:
-    check_sharing_key(network, message, W)
-
-
-def _check_alpha(view: StateView, network: bytes, record: SharingEpoch, committee: Committee, deal: AlphaDeal) -> None:
-    if record.previous == FRESH:
-        _check_fresh_alpha(network, committee, deal)
-    else:
-        public = alpha_public(view, record.previous).sharing
-        _check_old_alpha(network, committee_of(view, record.previous), public, committee, deal)
-
-
-@lru_cache(maxsize=_CHECKS_KEPT)
-def _check_fresh_alpha(network: bytes, committee: Committee, deal: AlphaDeal) -> None:
-    check_alpha_deal(network, committee, deal)
-
-
-@lru_cache(maxsize=_CHECKS_KEPT)
-def _check_old_alpha(network: bytes, old: Committee, sharing: AlphaSharing, new: Committee, deal: AlphaDeal) -> None:
-    hand_over.check_alpha_hand_over(network, old, decoded_alpha(sharing), new, deal)
-
-
-def _check_scalar(view: StateView, network: bytes, record: SharingEpoch, committee: Committee, deal: ScalarDeal) -> None:
-    if record.previous == FRESH:
-        _check_fresh_scalar(network, committee, deal)
-    else:
-        public = scalar_public(view, record.previous, deal.purpose).sharing
-        _check_old_scalar(network, committee_of(view, record.previous), public, committee, deal)
-
-
-@lru_cache(maxsize=_CHECKS_KEPT)
-def _check_fresh_scalar(network: bytes, committee: Committee, deal: ScalarDeal) -> None:
-    check_scalar_deal(network, committee, deal)
-
-
-@lru_cache(maxsize=_CHECKS_KEPT)
-def _check_old_scalar(network: bytes, old: Committee, sharing: ScalarSharing, new: Committee, deal: ScalarDeal) -> None:
-    hand_over.check_scalar_hand_over(network, old, decoded_scalar(sharing), new, deal)
-
-
-@lru_cache(maxsize=_CHECKS_KEPT)
-def _check_approval(network: bytes, committee: Committee, approval: ShareApproval, deals: tuple[bytes, ...]) -> None:
-    check_approval(network, committee, approval, deals)
-
-
-@lru_cache(maxsize=_CHECKS_KEPT)
-def _judge(network: bytes, committee: Committee, deal: ScalarDeal, complaint: Complaint) -> str:
-    return judge_complaint(network, committee, deal, complaint)
-
-
-def _fix_alpha(view: StateView, record: SharingEpoch) -> AlphaSharing:
-    deals = tuple(ALPHA_DEALS.need(view, deal_key(record.epoch, "alpha", name)) for name in record.alpha_dealers)
-    old = None if record.previous == FRESH else (committee_of(view, record.previous), alpha_public(view, record.previous).sharing)
-    return _combined_alpha(committee_of(view, record.epoch), old, deals)
-
-
-@lru_cache(maxsize=8)
-def _combined_alpha(committee: Committee, old: tuple[Committee, AlphaSharing] | None, deals: Sequence[AlphaDeal]) -> AlphaSharing:
-    checked = [CheckedAlphaDeal.decode_unchecked(deal) for deal in deals]
-    if old is None:
-        return fix_alpha(committee, checked)
-    return hand_over.hand_over_alpha(old[0], decoded_alpha(old[1]), committee, checked)
-
-
-def _fix_scalar(view: StateView, record: SharingEpoch, phase: ScalarPhase) -> ScalarSharing:
-    """What the first good deals fix.
-
-    :raises Refused: ``bad-deal``.
-    """
-    chosen = phase.good()[: _dealing(view, record).threshold]
-    deals = tuple(SCALAR_DEALS.need(view, deal_key(record.epoch, phase.purpose, ref.dealer)) for ref in chosen)
-    old = None
-    if record.previous != FRESH:
-        old = (committee_of(view, record.previous), scalar_public(view, record.previous, phase.purpose).sharing)
-    return _combined_scalar(committee_of(view, record.epoch), old, deals)
-
-
-@lru_cache(maxsize=8)
-def _combined_scalar(
-    committee: Committee, old: tuple[Committee, ScalarSharing] | None, deals: Sequence[ScalarDeal]
-) -> ScalarSharing:
-    if old is None:
-        return hand_over.fix_scalar(committee, deals)
-    return hand_over.hand_over_scalar(old[0], decoded_scalar(old[1]), committee, deals)
 
 
 KINDS: Final = (
