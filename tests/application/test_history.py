@@ -171,6 +171,25 @@ def test_what_is_pruned_everywhere_is_still_proven(world: LedgerWorld, chain: Ch
     assert late.kept_from() == 5
 
 
+def test_one_node_does_not_decide_that_bodies_are_gone(world: LedgerWorld, chain: Chain) -> None:
+    """Who is asked first says that everything is pruned; another node has it whole."""
+
+    def bare(data: bytes) -> bytes:
+        answer = asked(chain.application, q.HistoryQuery.decode(data).height)
+        blocks = tuple(replace(given, record=pruned_record(given.record), pruned=1) for given in answer.blocks)
+        return replace(answer, blocks=blocks).encode()
+
+    late = restored(world, chain)
+    assert take(late, CUT + 1, q.History.decode(bare(q.HistoryQuery(CUT + 1, 64).encode())), pruned_too=False) == 0
+    node = Node(world, late, chain.application)
+    first = node.names[1 + (CUT + 1) % 3]
+    node.peers[first] = bare
+    node.run()
+    assert node.asked[0] == first
+    assert node.history.liars == {}
+    everything_is_there(world, chain, late)
+
+
 def test_a_node_that_was_killed_goes_on_where_it_was(world: LedgerWorld, chain: Chain, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(q, "HISTORY_AN_ANSWER", 2)
     monkeypatch.setattr(node_history.q, "HISTORY_AN_ANSWER", 2)

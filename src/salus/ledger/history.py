@@ -16,7 +16,7 @@ empty and the header names genesis; then the leaves of all hashes are those of t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -90,9 +90,10 @@ def give(application: LedgerApplication, query: q.HistoryQuery) -> q.History:
     return q.History(log, tuple(found))
 
 
-def take(application: LedgerApplication, height: int, answer: q.History) -> int:
+def take(application: LedgerApplication, height: int, answer: q.History, *, pruned_too: bool = True) -> int:
     """Check what a node gave of the blocks below ``height``, the oldest that is known here, and keep it durably.
 
+    :param pruned_too: False: blocks are kept only down to the first whose body is pruned, for another node may have it whole.
     :return: how many blocks were new.
     :raises Refused: ``bad-proof`` and others: the giver is wrong; nothing of its answer is kept.
     """
@@ -108,6 +109,8 @@ def take(application: LedgerApplication, height: int, answer: q.History) -> int:
         refuse_unless(at > 0, "bad-proof", "there is nothing in front of block 1")
         block, known, log = _checked(application, at, known, log, given)
         fresh.append(block)
+    if not pruned_too and not stored.pruned:
+        fresh = list(takewhile(lambda block: not block.pruned, fresh))
     application.store.import_blocks(fresh)
     return len(fresh)
 

@@ -36,6 +36,9 @@ class History:
         self._name = name
         self._asked = ""
         self._passed_over: set[str] = set()
+        self._bare: set[str] = set()
+        """Nodes that have the next block without its body. They are asked again when no other has it whole."""
+        self._pruned_too = False
         self._rests_until_ms = 0
         self.liars: dict[str, str] = {}
 
@@ -58,7 +61,14 @@ class History:
         names = [member.name for member in VALIDATORS.need(application.view(), b"").members]
         left = [name for name in names if name != self._name and name not in self._passed_over]
         if not left:
+            if self._bare:
+                self._passed_over -= self._bare
+                self._bare.clear()
+                self._pruned_too = True
+                self.attend(now_ms)
+                return
             self._passed_over.clear()
+            self._pruned_too = False
             self._rests_until_ms = now_ms + RETRY_MS
             return
         self._asked = left[height % len(left)]
@@ -77,7 +87,9 @@ class History:
 
     def _take(self, node: str, height: int, data: bytes) -> None:
         try:
-            fresh = take(self._application, height, q.History.decode(data)) if height == oldest(self._application) else 0
+            answer = q.History.decode(data)
+            as_asked = height == oldest(self._application)
+            fresh = take(self._application, height, answer, pruned_too=self._pruned_too) if as_asked else 0
         except Refused as refused:
             _log.warning("false-history", node=node, height=height, reason=refused.reason, detail=refused.detail)
             self.liars[node] = refused.detail
@@ -89,6 +101,8 @@ class History:
             return
         if not fresh:
             self._passed_over.add(node)
+            if as_asked and answer.blocks and not self._pruned_too:
+                self._bare.add(node)
 
     def _finish(self) -> None:
         store = self._application.store
