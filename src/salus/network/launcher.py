@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from salus.errors import SalusError, StorageError
+from salus.network.sockets import is_readable
 
 ORDER_BYTES_MAX: Final = 65_536
 """Of one order: arguments of a command line."""
@@ -56,7 +56,7 @@ class PartyProcess:
         """The next line that it says; what there is of one when it ends, or takes longer."""
         line, deadline = b"", time.monotonic() + timeout_s
         while not line.endswith(b"\n"):
-            ready, _, _ = select.select([self.stdout], [], [], max(deadline - time.monotonic(), 0))
+            ready = is_readable(self.stdout.fileno(), max(deadline - time.monotonic(), 0))
             part = os.read(self.stdout.fileno(), 1) if ready else b""
             if not part:
                 break

@@ -139,7 +139,14 @@ class SocketTransport:
 
 def _ended(connection: socket.socket) -> bool:
     """Whether an idle connection can be read: then its party has closed it, for nothing was asked."""
-    return bool(select.select([connection], [], [], 0)[0])
+    return is_readable(connection.fileno(), 0)
+
+
+def is_readable(descriptor: int, timeout_s: float) -> bool:
+    """Whether a file descriptor has something to read, or has ended, within ``timeout_s``; of any number, unlike ``select``."""
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(timeout_s * 1000))
 
 
 def socket_path(directory: Path, party: str) -> Path:

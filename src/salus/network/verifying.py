@@ -25,11 +25,11 @@ from salus.cloud.key import KEY_FILE as CLOUD_KEY_FILE
 from salus.cloud.key import load_cloud_key
 from salus.cloud.verifying import CloudFindings, Expected, ExpectedBody, ExpectedRecord, Tell, verify_cloud
 from salus.consensus.block import Block, Certificate, verify_decided
-from salus.consensus.pbft.durable import DirectoryDisk, VoteLog
+from salus.consensus.pbft.durable import LOG_NAME, read_records
 from salus.consultation.node_record import BlsSecret
 from salus.consultation.reply import ConsultationReply
 from salus.consultation.request import ConsultationRequest
-from salus.errors import Refused, SalusError, refuse_unless
+from salus.errors import Refused, SalusError, StorageError, refuse_unless
 from salus.files import HomeLock
 from salus.ledger.application import LedgerApplication
 from salus.ledger.genesis import Genesis
@@ -281,8 +281,17 @@ class _Verifier:
 
 
 def _votes(directory: Path) -> None:
-    """Votes are read as a replica reads them; records cut short by a crash are none."""
-    VoteLog(DirectoryDisk(directory))
+    """Votes are read as a replica reads them, and nothing is repaired; records cut short by a crash are none.
+
+    :raises DamagedFile: they were altered. :raises StorageError: they cannot be read.
+    """
+    path = directory / LOG_NAME
+    try:
+        read_records(path.read_bytes())
+    except FileNotFoundError:
+        return  # a node that has not voted yet
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _check_shares(shares: ShareStore, epoch: int, application: LedgerApplication, name: str) -> None:

@@ -100,8 +100,9 @@ class Node:
         self.history = History(self.application, self.errands, self.name)
         config = Config(domain.network, self.name, genesis.hash(), genesis.validators())
         signer = Ed25519Signer(self.secrets.consensus_seed)
-        votes = VoteLog(DirectoryDisk(directory / VOTES_DIRECTORY))
-        self.runner = ReplicaRunner(config, signer, self.application, votes, self._now_ms, listener=self._hear)
+        disk = DirectoryDisk(directory / VOTES_DIRECTORY)
+        closing.callback(disk.close)
+        self.runner = ReplicaRunner(config, signer, self.application, VoteLog(disk), self._now_ms, listener=self._hear)
 
     # --- answering ---
 
