@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from salus.errors import TransportError
 from salus.ledger.access_export import AccessExport
 from salus.ledger.client import CommittedTransaction, LedgerClient
 from support.command_line import Terminal
+from support.pages import shape, steps
 
 ALICE = ("--as", "alice")
 HOSPITAL = ("--as", "st-anne/board")
@@ -207,3 +209,43 @@ def test_what_does_not_go_together(salus: Terminal, tmp_path: Path) -> None:
     blocks = salus.good(*ALICE, "audit", "export", file, "--ledger")["blocks"]
     assert salus.good("audit", "verify", file)["height"] == blocks
     salus.bad("audit", "verify", file, "--network", "00" * 32, reason="usage", status=2)
+
+
+def test_every_command_of_the_page_for_auditors(
+    checkout: Path, furnished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(furnished, tmp_path / "home")
+    salus = Terminal(tmp_path / "home", capsys, monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    Path("record.json").write_text('{"pulse":71}\n')
+    salus.good("attribute", "grant", "st-anne/board", "role:doctor", "dept:cardiology", "--years", "2026")
+    put = salus.good(*ALICE, "record", "put", "record.json", "--category", "vitals", "--period", "2026Q4")
+    share = salus.good(*HOSPITAL, "share", "request", put["records"][0]["rid"], "--purpose", "treatment")["shares"][0]
+    salus.good(*ALICE, "consent", "grant", share["id"])
+    salus.good(*HOSPITAL, "share", "list")
+    names = {"ada": "alice"}
+    done = steps((checkout / "docs" / "auditing.md").read_text("utf-8"))
+    assert len(done) >= 6
+    for command, shown in done:
+        words = shlex.split(command)
+        if "--network" in words:
+            names[words[-1]] = str(salus.good("network", "status")["network"])
+        ended = salus(*(names.get(word, word) for word in words[1:]))
+        assert ended.status == ("altered.access" in words), (command, ended)
+        assert [shape(line) for line in shown] == [shape(line) for line in (ended.out + ended.err).splitlines()][: len(shown)], (
+            command
+        )
+        if "--genesis" in words and "export" in words:
+            log = AccessExport.decode(Path("ada.access").read_bytes())
+            cut = renumbered(log, lambda numbers: [n for n in numbers if n != 3])
+            Path("altered.access").write_bytes(cut.encode())
+    assert Path("ada.json").read_bytes() == Path("again.json").read_bytes()
+    listed = salus("audit", "verify", "ada.access", "--genesis", "genesis", "--entries").out
+    assert [line.split()[3] for line in listed.splitlines()[1:7]] == [
+        "put",
+        "asked",
+        "waiting",
+        "delegated",
+        "consented",
+        "granted",
+    ]

@@ -10,21 +10,16 @@ from pathlib import Path
 import pytest
 
 from salus.cli.main import main
+from support.pages import steps
 
-BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 DAY = "2026-11-23"
 CONSULTATION = "86c5c6c80f977396"
 
 
 def commands(page: str) -> list[tuple[list[str], str]]:
     """Each ``salus`` command of the page with the first line of what it prints, "" where the page leaves it out."""
-    found: list[tuple[list[str], str]] = []
-    for block in BLOCK.findall(page):
-        lines = block.splitlines()
-        for line, following in zip(lines, [*lines[1:], "$"], strict=True):
-            if line.startswith("$ salus "):
-                found.append((shlex.split(line)[2:], "" if following.startswith("$") else following))
-    return found
+    done = steps(page)
+    return [(shlex.split(line)[1:], shown[0] if shown else "") for line, shown in done if line.startswith("salus ")]
 
 
 def shape(line: str) -> str:

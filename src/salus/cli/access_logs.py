@@ -121,10 +121,11 @@ def show_entries(screen: Screen, entries: list[dict[str, Any]]) -> None:
 
 
 def _about(entry: dict[str, Any]) -> str:
-    """The record, by its name where the owner looks, or the delegation; with the policy that began then, if it is known."""
+    """The record, by its name where the owner looks, or the delegation; with the policy that is known of it or of the delegation."""
     policy = entry.get("policy", "")
     if entry["rid"]:
-        return f"{entry.get('file_name') or entry['rid']}{' under ' if policy else ''}{policy}"
+        joined = " to " if entry["delegation"] else " under "  # the policy is the delegation's, or the record's own
+        return f"{entry.get('file_name') or entry['rid']}{joined if policy else ''}{policy}"
     return f"{entry['delegation'][:16]}{' to ' if policy else ''}{policy}" if entry["delegation"] else ""
 
 

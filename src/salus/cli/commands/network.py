@@ -11,6 +11,7 @@ from salus.cli.failures import CommandFailed
 from salus.cli.options import command, group
 from salus.cli.screen import Screen, day_and_time, size
 from salus.cli.session import Result, Session
+from salus.records.info import plural
 
 APP = group("network", "Make a network in a home, and look after it.")
 
@@ -151,7 +152,7 @@ def verify(session: Session) -> Result:
         if not problems:
             screen.line("Everything verifies.")
 
-    failure = f"{len(problems)} findings, first: {problems[0]}; restore that party from its backup" if problems else ""
+    failure = f"{plural(len(problems), 'finding')}, first: {problems[0]}; restore that party from its backup" if problems else ""
     return Result(data, show, ("not-verified", failure) if problems else None)
 
 
@@ -185,7 +186,7 @@ def _finding(party: Any) -> str:
         return str(party.problems[0])
     if party.kept_from > 1:
         return f"pruned below {party.kept_from}: not replayed, same state as the others"
-    verdicts = f", {party.verdicts} verdicts" if party.verdicts else ""
+    verdicts = f", {plural(party.verdicts, 'verdict')}" if party.verdicts else ""
     return f"verified{verdicts}"
 
 
