@@ -121,7 +121,7 @@ def show_entries(screen: Screen, entries: list[dict[str, Any]]) -> None:
 
 
 def _about(entry: dict[str, Any]) -> str:
-    """The record, by its name where the owner looks, or the delegation; with the policy that is known of it or of the delegation."""
+    """The record, by its name where the owner looks, or the delegation; with a policy that is known, of either."""
     policy = entry.get("policy", "")
     if entry["rid"]:
         joined = " to " if entry["delegation"] else " under "  # the policy is the delegation's, or the record's own
