@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from salus.codec import Bytes16, Bytes32, Message
+from salus.errors import CodecError, StorageError
 from salus.files import make_private_directory, read_bounded, remove_leftovers, write_atomic
 from salus.ledger.kinds.sharing.messages.records import RecordContent
 
 WANTED_DIRECTORY: Final = "wanted"
 WANTED_BYTES_MAX: Final = 1024
 """A wanted record has some two hundred bytes."""
+_log = structlog.get_logger(__name__)
 _FILE: Final = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{64}")
 
 
@@ -40,7 +44,7 @@ class WantedRecords:
         make_private_directory(self._directory)
         remove_leftovers(self._directory)
         self._names = {path.name for path in self._directory.iterdir() if _FILE.fullmatch(path.name)}
-        self._looked_at = 0
+        self._looked_at = ""
 
     def __len__(self) -> int:
         return len(self._names)
@@ -63,11 +67,19 @@ class WantedRecords:
         self._names.discard(name)
 
     def some(self, count: int) -> Iterator[tuple[str, WantedRecord]]:
-        """The next so many, in turn."""
-        start = self._looked_at if self._looked_at < len(self._names) else 0
-        self._looked_at = start + count
-        for name in sorted(self._names)[start : self._looked_at]:
-            yield name, WantedRecord.decode(read_bounded(self._directory / name, WANTED_BYTES_MAX, "a record that is wanted"))
+        """The next so many, in turn; a damaged file is told of and passed over, so that the others are fetched all the same."""
+        names = sorted(self._names)
+        chosen = [name for name in names if name > self._looked_at][:count] or names[:count]
+        for name in chosen:
+            self._looked_at = name
+            try:
+                data = read_bounded(self._directory / name, WANTED_BYTES_MAX, "a record that is wanted")
+                wanted = WantedRecord.decode(data)
+            except (CodecError, StorageError) as error:
+                _log.error("wanted-record-damaged", file=name, error=str(error))
+                self._names.discard(name)
+                continue
+            yield name, wanted
 
 
 def _name(rid: bytes, metadata: bytes) -> str:

@@ -12,6 +12,7 @@ Steps (docs/operating.md, "verifying"):
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -86,20 +87,17 @@ def verify_home(home: Home, tell: Tell) -> HomeFindings:
 
     :raises Busy: a process works on the home. :raises DamagedFile, StorageError: there is no network that could be verified.
     """
-    lock = HomeLock(home.directory)
-    try:
-        genesis = home.genesis()
-        verifier = _Verifier(home, genesis, tell)
+    with contextlib.ExitStack() as closing:
+        closing.callback(HomeLock(home.directory).release)
+        verifier = _Verifier(home, home.genesis(), tell)
+        closing.callback(verifier.close)
         nodes = [verifier.party(path) for path in home.nodes()]
         checks = [verifier.party(path) for path in home.checks()]
         clouds = verifier.clouds()
-    finally:
-        lock.release()
     problems = [f"{party.name}: {problem}" for party in (*nodes, *checks) for problem in party.problems]
     problems += [f"{name}: {problem}" for name, cloud in clouds.items() for problem in cloud.problems]
     if verifier.reference is None and not problems:
         problems.append("no node keeps every block: what it replays to cannot be told; an archive would")
-    verifier.close()
     return HomeFindings(nodes, checks, clouds, problems)
 
 
