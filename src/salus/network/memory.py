@@ -16,6 +16,9 @@ TUNABLES: Final = "GLIBC_TUNABLES"
 HUGE_PAGES: Final = "glibc.malloc.hugetlb=1"
 """Ask for huge pages (glibc 2.35 and later; others ignore it). A node with a long history is some hundred megabytes that
 are visited at random, and with ordinary pages most visits wait for the page tables too."""
+ONE_ARENA: Final = "glibc.malloc.arena_max=1"
+"""Replicas of one process have a thread each, and an arena for each thread would keep what all of them once needed at a time.
+The interpreter runs one at a time anyway, so they seldom wait for each other here."""
 
 
 def collect_rarely() -> None:
@@ -25,5 +28,5 @@ def collect_rarely() -> None:
 
 
 def node_environment() -> dict[str, str]:
-    """The environment for a process that will run nodes: this one's, with huge pages unless it says otherwise."""
-    return {TUNABLES: HUGE_PAGES, **os.environ}
+    """The environment for a process that will run nodes: this one's, with huge pages and one arena unless it says otherwise."""
+    return {TUNABLES: f"{HUGE_PAGES}:{ONE_ARENA}", **os.environ}
